@@ -1,0 +1,49 @@
+# Every target makes what it needs from a bare python3. PYTHON=... picks another interpreter.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test test-all check lint types bench clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/wiki/demo.py
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+# The test run on each supported interpreter that is found here.
+test-all:
+	@found=0; for v in 3.11 3.12 3.13; do \
+	  py=$$(sh .ci/find-python $$v) || { echo "python $$v: not found here"; continue; }; \
+	  found=1; echo "== python $$v ($$py)"; \
+	  $(MAKE) --no-print-directory test PYTHON="$$py" VENV=".venv-$$v" || exit 1; \
+	done; test $$found = 1
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/call_cost.py
+	$(BIN)/python benchmarks/replace_under_load.py
+
+clean:
+	rm -rf .venv .venv-* out .pytest_cache .mypy_cache .ruff_cache .hypothesis

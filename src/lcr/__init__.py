@@ -1,0 +1,2 @@
+"""Live Component Replacement."""
+__version__ = "0.1.0"

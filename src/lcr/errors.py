@@ -1,0 +1,67 @@
+"""Every error that lcr raises, in one tree.
+
+Three kinds that are never mixed: *refused* (nothing happened), *rolled back* (it was tried, and the old serves), and
+everything else that is an :class:`LcrError`. A message has four parts: what, to what, what is true now, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class LcrError(Exception):
+    """The base of all errors of lcr."""
+
+
+class Refused(LcrError):
+    """Nothing happened: every finding that stood against the request is in :attr:`reasons`.
+
+    Where an exception of the author's own code was the reason, it is :attr:`cause` (and ``__cause__``).
+    """
+
+    def __init__(
+        self, message: str, *, reasons: Iterable[str] = (), advice: str = "", cause: BaseException | None = None
+    ) -> None:
+        self.message = message
+        self.reasons: tuple[str, ...] = tuple(reasons) or (message,)
+        self.advice = advice
+        self.cause = cause
+        if cause is not None:
+            self.__cause__ = cause
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        listed = self.reasons if self.reasons != (self.message,) else ()
+        return "\n".join([self.message, *(f"  - {reason}" for reason in listed), *filter(None, [self.advice])])
+
+
+class RolledBack(LcrError):
+    """A replacement was tried and undone: the old version serves, with its own state.
+
+    :attr:`stage` is where it failed (``prepare``, ``quiesce``, ``transfer``), :attr:`cause` the exception that did it,
+    or None where it was a deadline or a finding of lcr's own.
+    """
+
+    def __init__(self, message: str, *, stage: str, cause: BaseException | None = None, advice: str = "") -> None:
+        self.message = message
+        self.stage = stage
+        self.cause = cause
+        self.advice = advice
+        if cause is not None:
+            self.__cause__ = cause
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".rstrip()
+
+
+class HandleReleased(LcrError):
+    """The handle, or the last reference behind a stashed function, was released: there is nothing left to call."""
+
+
+class NoSuchFunction(LcrError, AttributeError):
+    """The version that serves now does not have this function (an earlier or a later one did)."""
+
+
+class DestructorFailed(LcrError):
+    """A destructor raised; the reference is released all the same. The exception is ``__cause__``."""
