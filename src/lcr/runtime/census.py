@@ -1,0 +1,83 @@
+"""The second resort: who refers to an alias, when the count of references alone does not come to rest.
+
+A kept traceback holds its dead frames, and these hold the alias as a call inside does; so does a function taken out of
+a bound method. The collector's referrers tell them apart: they list a dead frame, a suspended generator or coroutine,
+a list or a dict, but never a frame that runs. That costs a walk over the heap. After ``gc.freeze()`` they list nothing,
+and what is unknown counts as inside.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Container, Iterable, Mapping
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+
+from lcr.runtime.alias import Alias
+
+
+def not_inside(aliases: Iterable[Alias]) -> dict[Alias, int]:
+    """Count for each alias the references to it that are surely no call inside: see the module's text."""
+    known = {id(alias.function): alias for alias in aliases}
+    found = dict.fromkeys(known.values(), 0)
+    functions = [alias.function for alias in known.values()]
+    for referrer in gc.get_referrers(*functions):
+        if referrer is functions or referrer is known:
+            continue
+        for target in gc.get_referents(referrer):
+            alias = known.get(id(target))
+            if alias is not None and not _is_call_inside(referrer, alias) and not _is_ours(referrer, alias):
+                found[alias] += 1
+    return found
+
+
+def _is_call_inside(referrer: object, alias: Alias) -> bool:
+    return alias.code is _suspended_code(referrer)
+
+
+def _suspended_code(referrer: object) -> CodeType | None:
+    if isinstance(referrer, GeneratorType):
+        return referrer.gi_code
+    if isinstance(referrer, CoroutineType):
+        return referrer.cr_code
+    if isinstance(referrer, AsyncGeneratorType):
+        return referrer.ag_code
+    return None
+
+
+def _is_ours(referrer: object, alias: Alias) -> bool:
+    # These two are in the alias's base count already.
+    return referrer is alias or referrer is alias.method
+
+
+def running(codes: Mapping[int, str]) -> tuple[str, ...]:
+    """Tell who runs one of these codes right now, a line for each call: ``thread worker-7 in greet (...)``.
+
+    ``codes`` maps the ``id()`` of a code object to what to call it: code objects compare by value, and an alias's is
+    equal to its author's.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = []
+    for ident, top in sys._current_frames().items():
+        frame: FrameType | None = top
+        while frame is not None:
+            if id(frame.f_code) in codes:
+                thread = names.get(ident, str(ident))
+                lines.append(f"thread {thread} in {codes[id(frame.f_code)]} ({_place(top)})")
+            frame = frame.f_back
+    return tuple(lines)
+
+
+def is_on_this_stack(codes: Container[int]) -> bool:
+    """Tell whether the calling thread is inside one of the codes with these ids: it re-enters, or asks from inside."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if id(frame.f_code) in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

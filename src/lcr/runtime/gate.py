@@ -1,0 +1,338 @@
+"""The gate: why a call costs nothing, why none is lost, and what both rest on.
+
+**What a caller holds.** A handle has, for each function of the interface, a bound method ``MethodType(alias,
+instance)`` among its own attributes. A call is an attribute load and a plain Python call: no wrapper, no counter, no
+lock. The alias (``alias.py``) is the host's own copy of the author's function.
+
+**Who is inside.** A running frame holds a strong reference to its function object; so does a suspended generator or
+coroutine, and so does a caller that has loaded the function but not entered it yet. CPython thus counts the calls
+inside for us: *references to the alias, less those that the host itself holds*. Whatever else holds one is told apart
+by the census (``census.py``), and what the census cannot tell counts as inside: the count may be too high, never too
+low.
+
+**Closing.** The gate gives each alias the code of a trampoline. Frames that run keep the author's code to their end.
+Every later entry, be it through a handle, a function that somebody stashed, or one that was loaded a microsecond
+before, lands in the alias's ``Entry`` and from there in :meth:`Gate.admit`, where it waits. Handles are not touched, so
+closing costs the number of functions, whatever the number of handles.
+
+**Drained.** Calls that stand in the trampoline hold the alias as well: those that wait, and those that a stashed
+function forwards. The entry notes each, and they are subtracted: but only those that stood there both before and after
+the references were read. Each of these held its reference all that time, hence again: too high for a moment, never too
+low.
+
+**Who passes a closed gate.** A call made from inside must not wait, or a drain of A would wait for ever on A -> B -> A.
+Who is inside is looked up on the waiting thread's own stack, only when it stands at a closed gate; a coroutine that runs
+has the frames that await it below it, so one look serves both. A plain call *on an event loop's thread*, while
+something of the component is suspended, passes too: if it waited, the loop could never end what is suspended. Both pass
+into the old version, through aliases made before (``spare``), and count as inside until they end.
+
+**No lock.** A thread can be interrupted anywhere, by the collector running a ``__del__`` or by a signal handler, and
+that code may call an interface as well: with a lock held, it would wait for itself. So both sides *announce, then
+look*. A call that passes enters itself in ``_passing`` and then looks whether the gate is still ``HOLDING``; the drainer
+sets ``QUIET`` and then counts. A call that waits enters itself in ``_waiters`` and then looks whether the gate is open;
+the opener opens it and then wakes. Whichever comes first, one of the two sees the other. Single operations of a dict
+are atomic, and that is all that this needs.
+
+**Opening.** On the new version: its aliases become what :meth:`admit` gives out, and the waiting are woken in the order
+of their arrival. On the old, when a replacement is given up: the same with the spare aliases, because a function whose
+code was assigned once is never specialised again on CPython 3.13. The aliases before remain trampolines for as long as
+anybody holds them: a stashed function always runs what serves now, and is a little slower from then on.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from inspect import isawaitable
+from types import MethodType
+from typing import Any
+
+from lcr.errors import HandleReleased, NoSuchFunction
+from lcr.runtime.alias import Alias
+from lcr.runtime.census import is_on_this_stack, not_inside
+from lcr.runtime.functions import ASYNC, ASYNC_GENERATOR
+from lcr.runtime.waiter import TaskWaiter, ThreadWaiter, Waiter, has_running_loop
+
+
+class State(Enum):
+    """The states of a gate.
+
+    ======== ============ =======
+    state    action       next
+    ======== ============ =======
+    SERVING  close        HOLDING
+    HOLDING  seal         QUIET
+    QUIET    unseal       HOLDING
+    HOLDING  open (old)   SERVING
+    QUIET    open (any)   SERVING
+    any      end          ENDED
+    ======== ============ =======
+    """
+
+    SERVING = "serving"
+    HOLDING = "holding"
+    QUIET = "quiet"
+    ENDED = "ended"
+
+
+Aliases = dict[str, Alias]
+Admission = tuple[Callable[..., Any], object | None]  # what to call, and the token of a call that passes a closed gate
+
+
+class Gate:
+    """The gate of one instance: what serves behind it, who is inside, who waits.
+
+    Only one thread at a time closes, seals and opens (the host's one replacement, or a release); any number are
+    admitted meanwhile.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.state = State.QUIET
+        self.methods: Mapping[str, MethodType] = {}  # what callers get since the last open()
+        self.arrivals: deque[float] = deque()  # monotonic times of the calls that had to wait since the last close()
+        self._aliases: Aliases = {}
+        self._spare: Aliases = {}
+        self._elders: list[Alias] = []  # of the same instance, from before a drain that was given up
+        self._passing: dict[object, None] = {}  # calls let through the closed gate that have not ended
+        self._waiters: dict[Waiter, None] = {}  # in order of arrival
+        self._codes: Mapping[int, str] = {}  # ids of the code of all gates that were closed together
+        self._drainer = 0  # the thread that closed it
+
+    def make(self, instance: object, names: Iterable[str]) -> Aliases:
+        """Make aliases for these functions of an instance, for :meth:`open` or, as spare ones, for :meth:`close`."""
+        return {name: Alias(name, instance, lambda kind, name=name: entry(kind)(self, name)) for name in names}
+
+    # -- do and undo ------------------------------------------------------------------------------------------------
+
+    def close(self, spare: Aliases, codes: Mapping[int, str]) -> None:
+        """Let every call that enters from now on wait. Undo: :meth:`open` with the same spare aliases."""
+        self._drainer = get_ident()
+        self._spare, self._codes = spare, codes
+        self.arrivals.clear()
+        self.state = State.HOLDING
+        for alias in self._aliases.values():
+            alias.redirect()
+
+    def seal(self) -> None:
+        """Let nobody pass any more. It holds only if nobody is found inside *after* this; undo: :meth:`unseal`."""
+        self.state = State.QUIET
+
+    def unseal(self) -> None:
+        """Let calls from inside pass again, and have those who came meanwhile look again."""
+        self.state = State.HOLDING
+        self._wake()
+
+    def open(self, aliases: Aliases) -> None:
+        """Serve through these aliases from now on; wake those who wait, in order of arrival. Never raises."""
+        self._elders = [*self._elders, *self._aliases.values()] if aliases is self._spare else []
+        self._aliases, self._spare, self._codes = aliases, {}, {}
+        self.methods = {name: alias.method for name, alias in aliases.items()}
+        self.state = State.SERVING
+        self._wake()
+
+    def end(self) -> None:
+        """Serve nothing any more: those who wait, and every call to come, get :class:`HandleReleased`."""
+        self.methods = {}
+        self.state = State.ENDED
+        for alias in self._aliases.values():
+            alias.redirect()
+        self._aliases, self._spare, self._elders = {}, {}, []
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter in list(self._waiters):
+            waiter.wake()
+
+    # -- counting ---------------------------------------------------------------------------------------------------
+
+    def aliases(self) -> Iterator[Alias]:
+        """Give every alias that a call of the instance behind the gate may be inside."""
+        yield from list(self._aliases.values())
+        yield from list(self._spare.values())
+        yield from self._elders
+
+    def inside(self, *, exactly: bool = False) -> int:
+        """Count the calls inside; too many at most, never too few. ``exactly`` asks the census, a walk of the heap."""
+        aliases = list(self.aliases())
+        found = sum(_inside(alias) for alias in aliases)
+        if exactly and found:
+            known = not_inside(aliases)
+            found = sum(max(0, _inside(alias) - known[alias]) for alias in aliases)
+        return found + len(self._passing)
+
+    def forget_elders(self) -> None:
+        """Drop the aliases of drains given up that nobody is inside of any more."""
+        self._elders = [alias for alias in self._elders if _inside(alias) > 0]
+
+    def codes(self) -> dict[int, str]:
+        """Map the ids of the code objects that may run inside to what a report calls them."""
+        return {id(alias.code): f"{self.label}.{alias.entry.name}" for alias in self.aliases()}
+
+    # -- admission: reached only at a closed gate, or through a stashed function ------------------------------------
+
+    def admit(self, entry: Entry) -> Admission:
+        """Wait until the gate is open, or let the call pass it; whoever is admitted with a token says :meth:`left`."""
+        while True:
+            seen = self.state
+            if (found := self._decide(seen, entry)) is not None:
+                return found
+            waiter = ThreadWaiter()
+            if self._announce(waiter, seen):
+                try:
+                    waiter.wait()
+                finally:
+                    del self._waiters[waiter]
+
+    async def admit_async(self, entry: Entry) -> Admission:
+        """Do the same for a coroutine: await, and never block its loop."""
+        if not has_running_loop():
+            return self.admit(entry)
+        while True:
+            seen = self.state
+            if (found := self._decide(seen, entry)) is not None:
+                return found
+            waiter = TaskWaiter()
+            if self._announce(waiter, seen):
+                try:
+                    await waiter.future
+                finally:
+                    del self._waiters[waiter]
+
+    def left(self, token: object) -> None:
+        """Note that a call that was let through the closed gate counts by itself now, or has ended."""
+        del self._passing[token]
+
+    def _decide(self, seen: State, entry: Entry) -> Admission | None:
+        if seen is State.SERVING:
+            return _function(self.methods, entry.name, self.label), None
+        if seen is State.ENDED:
+            raise HandleReleased(
+                f"{self.label} is released: {entry.name}() was called through a function kept from it, and the last "
+                f"reference is gone. Nothing was called. Reference {self.label} again to call it."
+            )
+        return self._pass(entry) if seen is State.HOLDING and self._may_pass(entry) else None
+
+    def _may_pass(self, entry: Entry) -> bool:
+        if self._drainer == get_ident() or is_on_this_stack(self._codes):
+            return True
+        return not entry.awaits and has_running_loop() and self._has_suspended()
+
+    def _pass(self, entry: Entry) -> Admission | None:
+        token = object()
+        self._passing[token] = None
+        if self.state is State.HOLDING:  # looked at after the announcement: the drainer will count it
+            return _function(self._spare, entry.name, self.label).method, token
+        del self._passing[token]
+        return None
+
+    def _announce(self, waiter: Waiter, seen: State) -> bool:
+        """Enter a waiter, unless the gate has changed since ``seen``; whoever changes it wakes those entered."""
+        self._waiters[waiter] = None
+        if self.state is seen:
+            self.arrivals.append(time.monotonic())
+            return True
+        del self._waiters[waiter]
+        return False
+
+    def _has_suspended(self) -> bool:
+        return any(alias.may_suspend and _inside(alias) > 0 for alias in self.aliases())
+
+
+def _inside(alias: Alias) -> int:
+    before = list(alias.entry.frames)
+    references = alias.references()
+    after = alias.entry.frames.copy()
+    return references - sum(token in after for token in before)
+
+
+def _function(functions: Mapping[str, Any], name: str, label: str) -> Any:
+    try:
+        return functions[name]
+    except KeyError:
+        raise NoSuchFunction(
+            f"{label} has no function {name}() any more: the version that serves now offers "
+            f"{', '.join(sorted(functions)) or 'none'}. Nothing was called."
+        ) from None
+
+
+class Entry:
+    """Where the calls of one alias land after its redirection: a stashed function's way to what serves now.
+
+    It holds the gate weakly: it becomes a constant of a code object, which the collector does not look into, and a
+    cycle through it would never be freed.
+    """
+
+    __slots__ = ("__weakref__", "_gate", "frames", "name")
+    awaits = False
+
+    def __init__(self, gate: Gate, name: str) -> None:
+        self._gate = weakref.ref(gate)
+        self.name = name
+        self.frames: dict[object, None] = {}  # the calls that stand in the trampoline, a token for each
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call what serves, of a plain or a generator function, when the gate is open."""
+        token = object()
+        self.frames[token] = None
+        try:
+            gate = self._live()
+            return self._start(gate, gate.admit(self), args, kwargs)
+        finally:
+            del self.frames[token]
+
+    def _live(self) -> Gate:
+        gate = self._gate()
+        if gate is None:
+            raise HandleReleased(f"{self.name}() was called after its host was closed. Nothing was called.")
+        return gate
+
+    def _start(self, gate: Gate, admission: Admission, args: Any, kwargs: Any) -> Any:
+        method, passes = admission
+        if passes is None:
+            return method(*args, **kwargs)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            gate.left(passes)
+
+
+class AsyncGeneratorEntry(Entry):
+    """The same for an async generator function: awaited, it gives the generator to go through."""
+
+    __slots__ = ()
+    awaits = True
+    errors = BaseException  # the trampoline throws these into the generator ...
+    end = StopAsyncIteration  # ... and ends with this
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Start what serves, when the gate is open."""
+        token = object()
+        self.frames[token] = None
+        try:
+            return await self._admitted(args, kwargs)
+        finally:
+            del self.frames[token]
+
+    async def _admitted(self, args: Any, kwargs: Any) -> Any:
+        gate = self._live()
+        return self._start(gate, await gate.admit_async(self), args, kwargs)
+
+
+class AsyncEntry(AsyncGeneratorEntry):
+    """The same for a coroutine function."""
+
+    __slots__ = ()
+
+    async def _admitted(self, args: Any, kwargs: Any) -> Any:
+        result = await super()._admitted(args, kwargs)
+        return await result if isawaitable(result) else result
+
+
+def entry(kind: str) -> type[Entry]:
+    """Return the class of entry for a kind of function."""
+    return {ASYNC: AsyncEntry, ASYNC_GENERATOR: AsyncGeneratorEntry}.get(kind, Entry)
