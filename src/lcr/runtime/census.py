@@ -21,9 +21,9 @@ def not_inside(aliases: Iterable[Alias]) -> dict[Alias, int]:
     """Count for each alias the references to it that are surely no call inside: see the module's text."""
     known = {id(alias.function): alias for alias in aliases}
     found = dict.fromkeys(known.values(), 0)
-    functions = [alias.function for alias in known.values()]
+    functions = tuple(alias.function for alias in known.values())  # a tuple: it is passed on as it is, and not copied
     for referrer in gc.get_referrers(*functions):
-        if referrer is functions or referrer is known:
+        if referrer is functions:
             continue
         for target in gc.get_referents(referrer):
             alias = known.get(id(target))
@@ -37,12 +37,13 @@ def _is_call_inside(referrer: object, alias: Alias) -> bool:
 
 
 def _suspended_code(referrer: object) -> CodeType | None:
+    # A closed one keeps its references until it is freed (CPython 3.13), but has no frame any more.
     if isinstance(referrer, GeneratorType):
-        return referrer.gi_code
+        return referrer.gi_code if referrer.gi_frame is not None else None
     if isinstance(referrer, CoroutineType):
-        return referrer.cr_code
+        return referrer.cr_code if referrer.cr_frame is not None else None
     if isinstance(referrer, AsyncGeneratorType):
-        return referrer.ag_code
+        return referrer.ag_code if referrer.ag_frame is not None else None
     return None
 
 

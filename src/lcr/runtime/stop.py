@@ -1,107 +1,125 @@
-"""A stop: several gates closed together, until nobody is inside any of them, and opened together."""
+"""A stop: several gates closed together until nobody is inside any of them, then opened together, on one version."""
 
 from __future__ import annotations
 
 import gc
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from lcr.runtime.census import running
 from lcr.runtime.gate import Aliases, Gate
 
-# Threads that burn CPU hold the interpreter for a whole switch interval (5 ms by default) each, and the drain waits
-# behind every one of them. 50 µs is little for it and no burden on them for so short a time.
+# Threads that burn CPU hold the interpreter for a whole switch interval each (5 ms by default), and a drain waits
+# behind every one of them. 50 µs are little for a drain, and no burden on them for so short a time.
 SWITCH_INTERVAL = 50e-6
 CENSUS_AFTER = 1e-3  # seconds of draining before the heap is walked for the first time
-CENSUS_SHARE = 20  # a census may take one part in this many of the time
+CENSUS_SHARE = 20  # censuses take at most one part in this many of the time
+LONGEST_NAP = 200e-6  # seconds between two looks
 
 
 class Stop:
-    """Closes gates and finds the instant at which nobody is inside any of them.
+    """Inside its ``with`` block the gates are closed; at the end they are open, on the old unless :meth:`open` was called.
 
-    Only the thread that closed it may use it. It is undone through the ``undo`` stack that it was closed with.
+    ``spare`` has for each gate the aliases of the old version that it opens on again. Used by one thread.
     """
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
-        self._gates = tuple(gates)
-        self._spare: dict[Gate, Aliases] = {}
+    def __init__(self, spare: Mapping[Gate, Aliases], *, progress: Callable[[str], None] | None = None) -> None:
+        self._spare = dict(spare)
+        self._progress = progress or (lambda message: None)
+        self._codes = self._all_codes()
+        self._relief = ExitStack()  # given back in any case
+        self._undo = ExitStack()  # given back unless the stop ends on something new
         self.inside_at_close = 0
 
-    def close(self, spare: Mapping[Gate, Aliases], undo: ExitStack) -> None:
-        """Close every gate; ``undo`` opens them on the old version, through the ``spare`` aliases made for it."""
+    def _all_codes(self) -> dict[int, str]:
         codes: dict[int, str] = {}
-        for gate in self._gates:
-            codes |= gate.codes() | {id(a.code): f"{gate.label}.{name}" for name, a in spare[gate].items()}
-        self._codes = codes
-        undo.callback(sys.setswitchinterval, sys.getswitchinterval())
+        for gate, spare in self._spare.items():
+            codes |= gate.codes() | {id(alias.code): f"{gate.label}.{name}" for name, alias in spare.items()}
+        return codes
+
+    def __enter__(self) -> Stop:
+        self._relief.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_INTERVAL)
-        for gate in self._gates:
-            undo.callback(gate.open, spare[gate])
-            gate.close(spare[gate], codes)
+        for gate, spare in self._spare.items():
+            self._undo.callback(gate.open, spare)
+            gate.close(spare, self._codes)
         self.inside_at_close = self.inside()
+        return self
 
-    def wait_drained(self, deadline: float, undo: ExitStack, *, progress: Callable[[str], None] | None = None) -> bool:
-        """Wait until nobody is inside, at most until ``deadline`` (monotonic); then every gate is QUIET.
+    def __exit__(self, *exc_info: object) -> None:
+        self._undo.close()
+        self._relief.close()
 
-        After a False the gates still hold, and nothing has changed for the calls inside.
+    def open(self, aliases: Mapping[Gate, Aliases]) -> None:
+        """Open every gate on these aliases: there is no way back from here. Never raises."""
+        self._undo.pop_all()
+        for gate in self._spare:
+            gate.open(aliases[gate])
+
+    def end(self) -> None:
+        """End every gate: nothing will ever be served there again."""
+        self._undo.pop_all()
+        for gate in self._spare:
+            gate.end()
+
+    def wait_drained(self, deadline: float) -> bool:
+        """Wait until nobody is inside, at most until ``deadline`` (monotonic seconds).
+
+        After True every gate is QUIET: nobody is inside, and nobody gets in. After False they are HOLDING as before, and
+        nothing has changed for the calls inside.
         """
-        began, pause = time.monotonic(), 0.0
-        census, told = began + CENSUS_AFTER, began + 0.1
+        nap, census, told = 0.0, time.monotonic() + CENSUS_AFTER, time.monotonic() + 0.1
         while not self._sealed(exactly=False):
             now = time.monotonic()
-            if now >= census or now >= deadline:
-                if self._explained() and now < deadline:
-                    cost = 0.0
-                elif self._sealed(exactly=True):
+            if now >= min(census, deadline) and not self._explained():
+                if self._sealed(exactly=True):
                     break
-                else:
-                    cost = time.monotonic() - now
-                census = time.monotonic() + max(CENSUS_AFTER, CENSUS_SHARE * cost)
+                census = now + CENSUS_SHARE * (time.monotonic() - now)
             if now >= deadline:
                 return False
-            if progress is not None and now >= told:
-                progress(f"{self.inside()} calls inside")
+            if now >= told:
+                self._progress(f"{self.inside()} calls inside: {'; '.join(self.who()) or 'suspended'}")
                 told = now + 0.5
-            time.sleep(pause)
-            pause = min(200e-6, pause + 5e-6)
-        self._calm(undo)
+            time.sleep(nap)
+            nap = min(LONGEST_NAP, nap + LONGEST_NAP / 40)
+        self._calm()
         return True
 
     def _sealed(self, *, exactly: bool) -> bool:
         if self.inside(exactly=exactly):
             return False
-        for gate in self._gates:
+        for gate in self._spare:
             gate.seal()
         if not self.inside(exactly=exactly):
             return True
-        for gate in self._gates:
+        for gate in self._spare:
             gate.unseal()
         return False
 
-    def _calm(self, undo: ExitStack) -> None:
-        """Keep the collector from running foreign finalizers, which might call in, while nobody can be admitted."""
+    def _calm(self) -> None:
+        # While nobody is let in, the collector must run no foreign finalizer on this thread: it might call in, and wait.
         if gc.isenabled():
-            undo.callback(gc.enable)
+            self._relief.callback(gc.enable)
             gc.disable()
 
     def inside(self, *, exactly: bool = False) -> int:
-        """Count the calls inside all gates together."""
-        return sum(gate.inside(exactly=exactly) for gate in self._gates)
+        """Count the calls inside all gates together: too many at most, never too few."""
+        return sum(gate.inside(exactly=exactly) for gate in self._spare)
 
     def _explained(self) -> bool:
-        """Tell whether threads that run are all there is inside: then a census would find nothing to take away."""
+        """Tell whether threads that run are all there is inside: then a census has nothing to take away."""
         return len(self.who()) >= self.inside()
 
     def who(self) -> tuple[str, ...]:
-        """Name the threads that are running inside now, and where."""
+        """Name the threads that run inside now, and where they are."""
         return running(self._codes)
 
     def held(self) -> int:
         """Count the calls that have had to wait so far."""
-        return sum(len(gate.arrivals) for gate in self._gates)
+        return sum(len(gate.arrivals) for gate in self._spare)
 
     def first_held(self) -> float | None:
         """Return the monotonic time at which the first call had to wait, or None."""
-        return min((gate.arrivals[0] for gate in self._gates if gate.arrivals), default=None)
+        return min((gate.arrivals[0] for gate in self._spare if gate.arrivals), default=None)
