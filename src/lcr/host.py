@@ -1,0 +1,270 @@
+"""The host: the one object that an application makes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from lcr.errors import LcrError, Refused
+from lcr.feed import Callback, Feed, History
+from lcr.loaders.catalog import Catalog
+from lcr.loaders.source import offer_of_class
+from lcr.model.component import is_component
+from lcr.model.report import Catalogue, Plan, Record, Report, Snapshot
+from lcr.model.version import Range
+from lcr.replacement.engine import Engine
+from lcr.replacement.plan import Planner
+from lcr.replacement.replacement import Limits, Parts
+from lcr.replacement.runner import Abandoned
+from lcr.replacement.target import Wish
+from lcr.runtime.factory import Factory, Request
+from lcr.runtime.registry import Registry
+from lcr.runtime.release import Releaser
+from lcr.runtime.shelf import Shelf
+from lcr.runtime.turns import Turns
+from lcr.status import catalogue, interface_status
+
+if TYPE_CHECKING:
+    from lcr.control.server import ControlServer
+
+T = TypeVar("T")
+
+
+class Host:
+    """Finds, references, serves and replaces the components of one process.
+
+    ``path`` lists folders with components (or single files and package folders); relative ones are taken from the
+    current directory once, here. Making a host starts no thread and opens no file. It is safe to use from any thread.
+    """
+
+    def __init__(self, path: Iterable[str | os.PathLike[str]] = (), name: str | None = None) -> None:
+        self.name = name or f"host-{os.getpid()}"
+        self.path: tuple[Path, ...] = tuple(Path(entry).absolute() for entry in path)
+        self._started = time.time()
+        self._feed, self._history = Feed(), History()
+        self._registry, self._shelf, self._turns = Registry(), Shelf(), Turns()
+        self._catalog = Catalog(self.path)
+        self._releaser = Releaser(self._registry, self._shelf, self._turns)
+        self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
+        self._abandoned = Abandoned()
+        self._parts = Parts(
+            self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned
+        )
+        planner = Planner(self._factory, self._catalog, self._registry)
+        self._engine = Engine(self._parts, planner, self._feed, self._history)
+        self._control: ControlServer | None = None
+        self._is_closed = False
+
+    # -- references -------------------------------------------------------------------------------------------------
+
+    @overload
+    def reference(
+        self, name: str, version: str | int | None = None, /, *, context: object = None, holder: str = "app"
+    ) -> Any: ...
+
+    @overload
+    def reference(
+        self,
+        protocol: Callable[..., T],
+        name: str,
+        version: str | int | None = None,
+        /,
+        *,
+        context: object = None,
+        holder: str = "app",
+    ) -> T: ...
+
+    def reference(self, *asked: Any, context: object = None, holder: str = "app") -> Any:
+        """Return a handle of an interface: its functions are the handle's attributes, whatever version serves.
+
+        ``host.reference("greeter", ">=1")``, or ``host.reference(GreeterProtocol, "greeter", ">=1")`` for a typed one.
+        The version is a PEP 440 specifier, an exact version, or left out. A version that serves already and fits wins;
+        otherwise the highest on the path that fits is loaded and constructed with ``context``, after what it requires.
+        ``holder`` names the reference in reports. Raises :class:`Refused`, and changes nothing, when it cannot.
+        """
+        name, version = _asked(asked)
+        self._refuse_closed(f"reference {name}")
+        try:
+            wanted = Range.of(version)
+        except ValueError as error:
+            raise Refused(f"cannot reference {name}: {error}") from error
+        handle = self._factory.reference(Request(name, wanted, context, holder))
+        self._feed.tell("reference", {"name": name, "holder": holder})
+        return handle
+
+    def release(self, handle: Any, timeout: float = 5.0) -> None:
+        """End a handle; with the last one end the instance: destructor, what it requires, module.
+
+        The last release waits up to ``timeout`` seconds until nobody is inside; then it raises :class:`Refused`, and
+        everything is as before. Releasing a handle twice raises :class:`HandleReleased`.
+        """
+        self._releaser.release(handle, timeout)
+
+    def register(self, cls: type) -> None:
+        """Offer a class of the program itself as a component, before any file: the statically linked case."""
+        if not is_component(cls):
+            raise Refused(f"cannot register {cls!r}: it is not decorated with @lcr.interface(...)")
+        self._factory.register(offer_of_class(cls))
+
+    # -- replacement ------------------------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        name: str,
+        to: str | int | None = None,
+        source: str | os.PathLike[str] | None = None,
+        *,
+        version: str | int | None = None,
+        allow_break: bool = False,
+    ) -> Plan:
+        """Return what a replacement would do, and in ``reasons`` everything against it; runs none of its code.
+
+        Raises :class:`Refused` only when there is nothing to plan: nothing serves, or no candidate is found.
+        """
+        return self._engine.plan(_wish("replace", name, to, source, version, allow_break))
+
+    def replace(
+        self,
+        name: str,
+        to: str | int | None = None,
+        source: str | os.PathLike[str] | None = None,
+        *,
+        version: str | int | None = None,
+        deadline: float = 5.0,
+        prepare_timeout: float = 30.0,
+        dry_run: bool = False,
+        allow_break: bool = False,
+    ) -> Report:
+        """Replace what serves under a name, while it is being called; no call is lost.
+
+        The candidate is version ``to`` on the path, or comes from the file or package folder ``source``; with neither,
+        it is the highest on the path that may stand in. ``version`` says which is meant when several serve. Callers are
+        held for at most ``deadline`` seconds; loading, constructor and self-test, before that, may take
+        ``prepare_timeout`` seconds each. A dry run goes as far as importing a copy of the state, and holds nobody.
+
+        Raises :class:`Refused` when nothing was begun, :class:`RolledBack` when it was tried: either way the old
+        version serves with its own state. From a coroutine use :meth:`replace_async`.
+        """
+        self._refuse_closed(f"replace {name}")
+        wish = _wish("replace", name, to, source, version, allow_break)
+        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, allow_break))
+
+    async def replace_async(self, name: str, *args: Any, **options: Any) -> Report:
+        """Do what :meth:`replace` does, with the same arguments, without blocking the event loop."""
+        self._engine.refuse_from_inside(Wish("replace", name))
+        return await asyncio.to_thread(self.replace, name, *args, **options)
+
+    def rollback(
+        self,
+        name: str,
+        *,
+        version: str | int | None = None,
+        deadline: float = 5.0,
+        prepare_timeout: float = 30.0,
+        dry_run: bool = False,
+    ) -> Report:
+        """Go one step back: a fresh instance of the version before takes over, with the state as it is now.
+
+        Raises like :meth:`replace`; :class:`Refused` where nothing is kept to go back to.
+        """
+        self._refuse_closed(f"roll back {name}")
+        wish = _wish("rollback", name, None, None, version, True)
+        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, True))
+
+    async def rollback_async(self, name: str, **options: Any) -> Report:
+        """Do what :meth:`rollback` does without blocking the event loop."""
+        self._engine.refuse_from_inside(Wish("rollback", name))
+        return await asyncio.to_thread(self.rollback, name, **options)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return what serves now, who refers to it, and what is under way."""
+        return Snapshot(
+            host=self.name,
+            pid=os.getpid(),
+            python=".".join(map(str, sys.version_info[:3])),
+            started=self._started,
+            path=tuple(map(str, self.path)),
+            interfaces=tuple(interface_status(slot) for slot in self._registry.all()),
+            replacing=self._engine.replacing,
+            abandoned=self._abandoned.texts(),
+        )
+
+    def history(self) -> tuple[Record, ...]:
+        """Return the last thousand replacements asked for, oldest first: committed, rolled back and refused."""
+        return self._history.records()
+
+    def catalog(self) -> Catalogue:
+        """Scan the path and return all that could be loaded, and what on it cannot be read and why; runs none of it."""
+        self._catalog.refresh()
+        return catalogue([*self._factory.registered(), *self._catalog.all()], self._catalog, self._registry)
+
+    def subscribe(self, callback: Callback) -> Callable[[], None]:
+        """Have ``callback`` told of each event from now on; return what ends that.
+
+        It is called on the thread on which the event happened, never while callers are held, and must be quick.
+        """
+        return self._feed.subscribe(callback)
+
+    # -- control, and the end -----------------------------------------------------------------------------------------
+
+    def serve_control(self) -> ControlServer:
+        """Start the control thread, on which the ``lcr`` command and other clients reach this host; once."""
+        self._refuse_closed("serve control")
+        if self._control is None:
+            from lcr.control.server import ControlServer  # a web server: nobody pays for it who does not ask
+
+            control = ControlServer(self)
+            control.start()
+            self._control = control
+        return self._control
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End everything: control thread, instances (those that others require last), modules. A second time: nothing.
+
+        Waits up to ``timeout`` seconds in all for calls inside. What could not be ended properly is told by one
+        :class:`LcrError` after everything else was.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._control is not None:
+            self._control.close()
+        failures = self._releaser.end_all(timeout)
+        if failures:
+            raise LcrError("closing the host: " + "; ".join(str(failure) for failure in failures))
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _refuse_closed(self, what: str) -> None:
+        if self._is_closed:
+            raise Refused(f"cannot {what}: the host {self.name} is closed.")
+
+
+def _asked(asked: tuple[Any, ...]) -> tuple[str, str | int | None]:
+    rest = asked if asked and isinstance(asked[0], str) else asked[1:]
+    if not 1 <= len(rest) <= 2 or not isinstance(rest[0], str):
+        raise TypeError('reference() takes a name and a version, such as reference("greeter", ">=1"), after a Protocol')
+    return rest[0], rest[1] if len(rest) == 2 else None
+
+
+def _wish(
+    action: str,
+    name: str,
+    to: str | int | None,
+    source: str | os.PathLike[str] | None,
+    version: str | int | None,
+    allow_break: bool,
+) -> Wish:
+    return Wish(action, name, to, None if source is None else str(Path(source).absolute()), version, allow_break)

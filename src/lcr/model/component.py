@@ -1,0 +1,249 @@
+"""What authors write: the class decorator, the requirements, and how a decorated class is described."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any, TypeVar
+
+from lcr.model.interface import (
+    HOOKS,
+    KEYWORD_ONLY,
+    POSITIONAL,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Dependency,
+    Function,
+    Interface,
+    Parameter,
+    is_reserved,
+    migration_of,
+)
+from lcr.model.version import Range, Replaces, Version
+
+SCOPES = ("shared", "reference")
+_MARK = "__lcr_interface__"
+C = TypeVar("C", bound=type)
+
+_KINDS = {
+    inspect.Parameter.POSITIONAL_ONLY: POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: POSITIONAL,
+    inspect.Parameter.VAR_POSITIONAL: VAR_POSITIONAL,
+    inspect.Parameter.KEYWORD_ONLY: KEYWORD_ONLY,
+    inspect.Parameter.VAR_KEYWORD: VAR_KEYWORD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the decorator of a class says."""
+
+    name: str
+    version: Version
+    replaces: Replaces
+    schema: int
+    scope: str
+    functions: tuple[str, ...] | None
+
+
+def declare(
+    name: object,
+    version: object,
+    replaces: object = None,
+    schema: object = 1,
+    scope: object = "shared",
+    functions: object = None,
+) -> Declaration:
+    """Check the arguments of :func:`interface`, wherever they were read; ValueError says what is wrong."""
+    if not isinstance(name, str) or not name or name != name.strip():
+        raise ValueError(f"an interface's name must be a non-empty string, not {name!r}")
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 0:
+        raise ValueError(f"schema of {name} must be a number from 0, not {schema!r}")
+    if scope not in SCOPES:
+        raise ValueError(f'scope of {name} must be "shared" or "reference", not {scope!r}')
+    if functions is not None and (
+        isinstance(functions, str)
+        or not isinstance(functions, Iterable)
+        or not all(isinstance(each, str) for each in functions)
+    ):
+        raise ValueError(f"functions of {name} must be a list of names, not {functions!r}")
+    if replaces is not None and not isinstance(replaces, str | list | tuple | set | frozenset):
+        raise ValueError(f"replaces of {name} must be a range such as '>=1,<2' or a list of versions, not {replaces!r}")
+    parsed = Version.of(version)  # type: ignore[arg-type]
+    listed = None if functions is None else tuple(functions)  # type: ignore[arg-type]
+    return Declaration(name, parsed, Replaces.of(replaces, parsed), schema, str(scope), listed)
+
+
+def interface(
+    name: str,
+    *,
+    version: int | str,
+    replaces: str | Iterable[int | str] | None = None,
+    schema: int = 1,
+    scope: str = "shared",
+    functions: Iterable[str] | None = None,
+) -> Callable[[C], C]:
+    """Declare a class to be one version of an interface; every public method becomes a function of it.
+
+    ``version`` is an int or a PEP 440 string. ``replaces`` says which versions it may stand in for: a range such as
+    ``">=1,<2"``, or a list; left out, every lower version with the same major number, and none for an int version.
+    ``schema`` numbers the layout of the state. ``scope="reference"`` makes an instance per reference. ``functions``
+    names the functions where they are not just the public methods. The arguments must be literals: they are read from
+    the source without running it.
+    """
+    if isinstance(functions, list | tuple | set | frozenset) or functions is None:
+        given: object = functions
+    else:
+        given = list(functions) if not isinstance(functions, str) else functions
+    declaration = declare(name, version, replaces, schema, scope, given)
+
+    def decorate(cls: C) -> C:
+        if not isinstance(cls, type):
+            raise TypeError(f"@lcr.interface decorates classes, not {cls!r}")
+        setattr(cls, _MARK, declaration)
+        return cls
+
+    return decorate
+
+
+class Requirement:
+    """What :func:`requires` puts into a class: read on an instance that the host did not make, it says so."""
+
+    def __init__(self, name: str, range: Range) -> None:
+        self.name = name
+        self.range = range
+        self.attribute = ""
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise AttributeError(
+            f"{owner.__qualname__}.{self.attribute} requires the interface {self.name} {self.range.text}".rstrip()
+            + " and is set by the host that constructs it; this instance was made without one"
+        )
+
+
+def requires(name: str, range: int | str | None = None) -> Any:
+    """Declare that a component needs an interface: ``clock: Clock = lcr.requires("clock", ">=1")``.
+
+    It is referenced before the constructor runs, and released after the destructor.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"requires() takes an interface's name, not {name!r}")
+    return Requirement(name, Range.of(range))
+
+
+def is_component(cls: object) -> bool:
+    """Tell whether this very class, not only a base of it, was decorated."""
+    return isinstance(cls, type) and _MARK in vars(cls)
+
+
+def declaration_of(cls: type) -> Declaration:
+    """Return what the decorator of a class says."""
+    found: Declaration = vars(cls)[_MARK]
+    return found
+
+
+def describe_class(cls: type) -> Interface:
+    """Describe a decorated class; ValueError lists what is wrong with its functions."""
+    said = declaration_of(cls)
+    return Interface(
+        name=said.name,
+        version=said.version,
+        replaces=said.replaces,
+        schema=said.schema,
+        scope=said.scope,
+        functions=tuple(describe_function(cls, name) for name in _function_names(cls, said)),
+        dependencies=tuple(_dependencies(cls)),
+        migrations=tuple(sorted(migrations_of(cls))),
+        hooks=frozenset(name for name in HOOKS if callable(getattr(cls, name, None))),
+    )
+
+
+def _function_names(cls: type, said: Declaration) -> tuple[str, ...]:
+    if said.functions is not None:
+        wrong = [text for name in said.functions for text in _wrong_function(cls, name)]
+        if wrong:
+            raise ValueError(f"functions of {said.name} {said.version}: " + "; ".join(wrong))
+        return said.functions
+    names = dict.fromkeys(name for base in reversed(cls.__mro__[:-1]) for name in vars(base))
+    return tuple(name for name in names if _is_function(cls, name))
+
+
+def _wrong_function(cls: type, name: str) -> Iterator[str]:
+    if not hasattr(cls, name):
+        yield f"{name} is not there"
+    elif not _is_callable(inspect.getattr_static(cls, name)):
+        yield f"{name} is no method, but a {type(inspect.getattr_static(cls, name)).__name__}"
+
+
+def _is_function(cls: type, name: str) -> bool:
+    return not name.startswith("_") and not is_reserved(name) and _is_callable(inspect.getattr_static(cls, name))
+
+
+def _is_callable(value: object) -> bool:
+    if isinstance(value, staticmethod | classmethod | functools.partialmethod):
+        return True
+    return callable(value) and not isinstance(value, type | Requirement)
+
+
+def describe_function(cls: type, name: str) -> Function:
+    """Describe one function as its callers see it."""
+    static = inspect.getattr_static(cls, name)
+    try:
+        parameters = _callers_parameters(cls, name, static)
+    except (TypeError, ValueError):  # inspect cannot tell, as for many functions written in C
+        return Function(name, _kind(static), None, f"{name}(...)")
+    described = tuple(Parameter(p.name, _KINDS[p.kind], _is_required(p)) for p in parameters)
+    text = str(inspect.Signature(parameters)) if parameters else "()"
+    return Function(name, _kind(static), described, f"{name}{text}{_returns(cls, name)}")
+
+
+def _callers_parameters(cls: type, name: str, static: object) -> list[inspect.Parameter]:
+    found = list(inspect.signature(getattr(cls, name)).parameters.values())
+    bound_already = isinstance(static, staticmethod | classmethod) or isinstance(getattr(cls, name), MethodType)
+    if bound_already or not hasattr(type(static), "__get__"):
+        return found
+    return found[1:] if found and found[0].kind not in (found[0].KEYWORD_ONLY, found[0].VAR_KEYWORD) else found
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not variable
+
+
+def _returns(cls: type, name: str) -> str:
+    given = inspect.signature(getattr(cls, name)).return_annotation
+    return "" if given is inspect.Signature.empty else f" -> {inspect.formatannotation(given).strip(chr(39))}"
+
+
+def _kind(static: object) -> str:
+    function: Any = static
+    while isinstance(function, staticmethod | classmethod | functools.partial | functools.partialmethod):
+        function = function.__func__ if isinstance(function, staticmethod | classmethod) else function.func
+    if inspect.isasyncgenfunction(function):
+        return "async-generator"
+    if inspect.iscoroutinefunction(function):
+        return "async"
+    return "generator" if inspect.isgeneratorfunction(function) else "sync"
+
+
+def _dependencies(cls: type) -> Iterator[Dependency]:
+    found: dict[str, Requirement] = {}
+    for base in reversed(cls.__mro__):
+        found |= {name: value for name, value in vars(base).items() if isinstance(value, Requirement)}
+    for attribute, requirement in found.items():
+        yield Dependency(attribute, requirement.name, requirement.range)
+
+
+def migrations_of(cls: type) -> dict[tuple[int, int], Callable[[Any], Any]]:
+    """Return the migrations that a class has, by the schemas they lead from and to."""
+    links = {name: migration_of(name) for name in dir(cls)}
+    return {link: getattr(cls, name) for name, link in links.items() if link is not None}

@@ -1,0 +1,128 @@
+"""The engine: takes one wish at a time, refuses or carries it out, and writes down how it went."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lcr.errors import LcrError, Refused, RolledBack
+from lcr.feed import Feed, History
+from lcr.model.report import Plan, Record, Report
+from lcr.replacement.plan import Decision, Planner
+from lcr.replacement.replacement import Limits, Parts, Replacement
+from lcr.replacement.target import Wish
+from lcr.runtime.census import is_on_this_stack
+
+
+class Engine:
+    """Carries out replacements, one at a time; a second one asked for meanwhile is refused at once."""
+
+    def __init__(self, parts: Parts, planner: Planner, feed: Feed, history: History) -> None:
+        self._parts = parts
+        self._planner = planner
+        self._feed = feed
+        self._history = history
+        self._busy = threading.Lock()
+        self.replacing: str | None = None  # what is under way, for the status
+
+    def plan(self, wish: Wish) -> Plan:
+        """Return the plan for a wish; the reasons against it are in it."""
+        return self._planner.decide(wish).plan
+
+    def refuse_from_inside(self, wish: Wish) -> None:
+        """Raise :class:`Refused` when the calling thread is inside a call of what it wants replaced."""
+        for slot in self._parts.registry.of_name(wish.name):
+            for seat in list(slot.seats):
+                if is_on_this_stack(seat.gate.codes()):
+                    raise Refused(
+                        f"cannot {wish.action} {slot.interface} from inside one of its own calls: it would wait for that "
+                        f"call to end. It is serving. Ask from outside, from another thread or with the `lcr` command."
+                    )
+
+    def carry_out(self, wish: Wish, limits: Limits) -> Report:
+        """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well."""
+        try:
+            with self._alone(wish):
+                self.refuse_from_inside(wish)
+                decision = self._planner.decide(wish)
+                return self._carry_out(wish, decision, limits)
+        except Refused as refusal:
+            self._write(Record(0, 0, wish.action, wish.name, "", _to(wish), "refused", "plan", str(refusal)))
+            raise
+
+    @contextmanager
+    def _alone(self, wish: Wish) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise Refused(
+                f"cannot {wish.action} {wish.name}: another replacement is under way ({self.replacing}). Nothing was "
+                f"changed; try again when it has ended."
+            )
+        try:
+            self.replacing = f"{wish.action} {wish.name} {_to(wish)}".rstrip()
+            yield
+        finally:
+            self.replacing = None
+            self._busy.release()
+
+    def _carry_out(self, wish: Wish, decision: Decision, limits: Limits) -> Report:
+        plan = decision.plan
+        if not plan.accepted:
+            raise Refused(
+                f"cannot {wish.action} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
+                f"is serving.",
+                reasons=plan.reasons,
+            )
+        self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
+        try:
+            report = _on_a_thread(Replacement(self._parts, decision, limits, self._feed.tell))
+        except RolledBack as error:
+            self._write(_record(wish, plan, "rolled_back", error.stage, str(error)))
+            raise
+        self._write(_record(wish, plan, report.outcome, "", "", report))
+        return report
+
+    def _write(self, record: Record) -> None:
+        if record.outcome != "planned":
+            record = self._history.add(record)
+        self._feed.tell("replacement.done", record.as_dict())
+
+
+def _record(wish: Wish, plan: Plan, outcome: str, stage: str, message: str, report: Report | None = None) -> Record:
+    return Record(0, 0, wish.action, plan.name, plan.old, plan.new, outcome, stage, message, report)
+
+
+def _to(wish: Wish) -> str:
+    return str(wish.to if wish.to is not None else wish.source or "")
+
+
+def _on_a_thread(replacement: Replacement) -> Report:
+    """Run it on a thread of its own: signal handlers run on the main thread, and must not cut a commit in two.
+
+    A KeyboardInterrupt here cancels it, unless it is committed already, and is raised when that is done.
+    """
+    outcome: dict[str, Any] = {}
+
+    def run(outcome: dict[str, Any] = outcome) -> None:
+        try:
+            outcome["report"] = replacement.run()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, name="lcr-replacement")
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        replacement.cancel()
+        thread.join()
+        raise
+    return _result(outcome)
+
+
+def _result(outcome: Mapping[str, Any]) -> Report:
+    if "error" in outcome:
+        raise outcome["error"]
+    report: Report = outcome["report"]
+    return report

@@ -1,0 +1,157 @@
+"""Plan: everything that can be said against a replacement before a line of the candidate's code runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lcr.errors import Refused
+from lcr.loaders.catalog import Catalog
+from lcr.model.component import migrations_of
+from lcr.model.contract import mismatches
+from lcr.model.interface import Interface, schema_chain
+from lcr.model.report import Plan
+from lcr.model.resolver import load_order
+from lcr.replacement.residue import classes_in_state
+from lcr.replacement.target import Candidate, Wish, find_candidate, find_slot, reasons_of_version
+from lcr.runtime.construct import has_hook
+from lcr.runtime.factory import Factory
+from lcr.runtime.handle import record
+from lcr.runtime.registry import Registry
+from lcr.runtime.slot import Seat, Slot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """A plan with what it is about: the place, and what is to serve there."""
+
+    plan: Plan
+    slot: Slot
+    candidate: Candidate
+
+
+class Planner:
+    """Makes plans; changes nothing."""
+
+    def __init__(self, factory: Factory, catalog: Catalog, registry: Registry) -> None:
+        self._factory = factory
+        self._catalog = catalog
+        self._registry = registry
+
+    def decide(self, wish: Wish) -> Decision:
+        """Return the plan for a wish, with all reasons against it.
+
+        Raises :class:`Refused` when there is nothing to plan: the place or the candidate cannot be told.
+        """
+        slot = find_slot(self._registry, wish)
+        candidate = find_candidate(self._factory, self._catalog, slot, wish)
+        return Decision(self._plan(wish, slot, candidate), slot, candidate)
+
+    def _plan(self, wish: Wish, slot: Slot, candidate: Candidate) -> Plan:
+        old, new = slot.interface, candidate.interface
+        loads, unmet = self._loads(slot, candidate)
+        breaks = mismatches(old.functions, new.functions)
+        chain = chain_of(slot, new)
+        is_back = wish.action == "rollback"
+        tolerated = is_back or wish.allow_break
+        return Plan(
+            name=slot.name,
+            old=old.version.text,
+            new=new.version.text,
+            kind=_kind(wish, slot, candidate),
+            source=candidate.offer.source.text,
+            reasons=(
+                *(() if is_back else reasons_of_version(slot, new)),
+                *self._taken(slot, new),
+                *_scope(old, new),
+                *(() if tolerated else (f"{new} breaks its callers: {text}" for text in breaks)),
+                *_schema(old, new, chain),
+                *unmet,
+            ),
+            warnings=(*_warnings(breaks if tolerated else (), new), *classes_in_state(slot)),
+            loads=loads,
+            touches=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
+            schema=chain or (old.schema, new.schema),
+            transfer=transfer_of(slot, new, chain),
+        )
+
+    def _taken(self, slot: Slot, new: Interface) -> Iterator[str]:
+        for other in self._registry.of_name(slot.name):
+            if other is not slot and other.version == new.version:
+                yield f"{other.interface} serves already beside {slot.interface}, with a state of its own; release one of them"
+
+    def _loads(self, slot: Slot, candidate: Candidate) -> tuple[tuple[str, ...], list[str]]:
+        """Return what has to be loaded, the candidate last, and what of its requirements cannot be met."""
+        new, loads, unmet = candidate.interface, [], []
+        for need in new.dependencies:
+            try:
+                for choice in load_order(need.name, need.range, self._factory, (f"{new} requires",)):
+                    if choice.candidate is not None:
+                        loads.append(f"{choice.interface} from {choice.candidate.source.text}")
+                    if self._leads_to(slot, choice.interface):
+                        unmet.append(f"{new} requires {need.name}, which itself requires {slot.name}: a cycle")
+            except Refused as refusal:
+                unmet.append("; ".join(refusal.reasons))
+        return (*dict.fromkeys(loads), f"{new} from {candidate.offer.source.text}"), list(dict.fromkeys(unmet))
+
+    def _leads_to(self, slot: Slot, interface: Interface) -> bool:
+        """Tell whether what serves (or would be loaded) for an interface depends on the place to be replaced."""
+        serving = [s for s in self._registry.of_name(interface.name) if s.version == interface.version]
+        if not serving:
+            return any(need.name == slot.name for need in interface.dependencies)
+        return slot in serving or any(slot in _below(seat) for s in serving for seat in s.seats)
+
+
+def _below(seat: Seat) -> Iterator[Slot]:
+    for handle in seat.dependencies.values():
+        other: Seat = record(handle).seat
+        yield other.slot
+        yield from _below(other)
+
+
+def chain_of(slot: Slot, new: Interface) -> tuple[int, ...] | None:
+    """Return the chain of state schemas from what serves to ``new``, or None when a link is missing.
+
+    The links are the ``migrate_N_to_M`` of the new version and, for the way down, of the old.
+    """
+    links = {*new.migrations, *migrations_of(slot.served.cls)}
+    return schema_chain(slot.interface.schema, new.schema, links)
+
+
+def _schema(old: Interface, new: Interface, chain: tuple[int, ...] | None) -> Iterator[str]:
+    if chain is None and new.complete:
+        have = ", ".join(f"migrate_{a}_to_{b}" for a, b in sorted({*new.migrations, *old.migrations})) or "none"
+        yield (
+            f"the state of {old} has schema {old.schema} and {new} needs schema {new.schema}, and the migrations "
+            f"there are ({have}) do not lead from one to the other"
+        )
+
+
+def _scope(old: Interface, new: Interface) -> Iterator[str]:
+    if old.scope != new.scope:
+        yield f'{new} has scope "{new.scope}" and {old} has "{old.scope}": the instances do not correspond'
+
+
+def _kind(wish: Wish, slot: Slot, candidate: Candidate) -> str:
+    if wish.action == "rollback":
+        return "rollback"
+    new, old = candidate.interface.version, slot.version
+    return "repair" if new == old else "upgrade" if new > old else "downgrade"
+
+
+def _warnings(breaks: Iterable[str], new: Interface) -> Iterator[str]:
+    for text in breaks:
+        yield f"breaks callers, as allowed: {text}"
+    if not new.complete:
+        yield f"the functions of {new} are known in part only until it is loaded; the contract is checked again then"
+
+
+def transfer_of(slot: Slot, new: Interface, chain: tuple[int, ...] | None) -> str:
+    """Say how the state moves."""
+    steps = []
+    if has_hook(slot.served.cls, "export_state"):
+        steps.append("export_state")
+    steps += [f"migrate {a} -> {b}" for a, b in zip(chain or (), (chain or ())[1:], strict=False)]
+    if "import_state" in new.hooks:
+        steps.append("import_state")
+    return ", ".join(steps) or "by reference"

@@ -1,0 +1,305 @@
+"""The engine: one replacement at a time, stage by stage, every step undone until the point of no return.
+
+======== ======================================================================= ==============================
+stage    what happens                                                            undo
+======== ======================================================================= ==============================
+plan     all reasons against it, found without running the candidate's code      nothing has happened
+prepare  load and construct the new beside the old, reference its needs, test it destruct, release, unload
+quiesce  close the gates of every instance, wait until nobody is inside          open on the old
+transfer the state to the new; the old one's is only read                        take it off the new again
+commit   the gates open on the new: the point of no return                       none: a rollback is a replacement
+retire   the old hands over, is emptied, its needs are released                  none: what fails is reported
+======== ======================================================================= ==============================
+
+===========  =========== ==================
+replacement  stage ok    stage fails
+===========  =========== ==================
+(asked for)  PLANNED     Refused
+PLANNED      PREPARED    RolledBack(prepare)
+PREPARED     QUIET       RolledBack(quiesce)
+QUIET        TRANSFERRED RolledBack(transfer)
+TRANSFERRED  COMMITTED   cannot fail
+===========  =========== ==================
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lcr.errors import LcrError, Refused, RolledBack
+from lcr.model.report import Report, Stage
+from lcr.replacement.plan import Decision
+from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
+from lcr.replacement.rehearse import rehearse
+from lcr.replacement.retire import Old, hand_over, take_apart
+from lcr.replacement.runner import Abandoned, Hung, Runner
+from lcr.replacement.transfer import runs_foreign_code, transfer
+from lcr.runtime.factory import Factory
+from lcr.runtime.handle import equip, record
+from lcr.runtime.registry import Registry
+from lcr.runtime.release import Releaser
+from lcr.runtime.shelf import Shelf
+from lcr.runtime.slot import Seat, Served
+from lcr.runtime.stop import Stop
+from lcr.runtime.turns import Turns
+
+_log = logging.getLogger("lcr")
+
+Tell = Callable[[str, Mapping[str, Any]], None]  # told of each event: its kind, its data
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a replacement may take, in seconds, and how far it may go."""
+
+    deadline: float = 5.0  # from the gate's closing to its opening
+    prepare_timeout: float = 30.0  # for each step of an author's code outside of that
+    dry_run: bool = False
+    allow_break: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a host that a replacement works with."""
+
+    factory: Factory
+    shelf: Shelf
+    registry: Registry
+    releaser: Releaser
+    turns: Turns
+    abandoned: Abandoned
+
+
+class Replacement:
+    """One replacement; :meth:`run` is called once, on a thread that no signal interrupts."""
+
+    def __init__(self, parts: Parts, decision: Decision, limits: Limits, tell: Tell) -> None:
+        self._parts = parts
+        self._slot = decision.slot
+        self._decision = decision
+        self._plan = decision.plan
+        self._limits = limits
+        self._tell = tell
+        self._late: list[tuple[str, dict[str, Any]]] | None = None  # events kept back while callers are held
+        self._runner = Runner(f"lcr-{decision.slot.name}", parts.abandoned)
+        self._stage = ""
+        self._stages: list[Stage] = []
+        self._warnings = list(decision.plan.warnings)
+        self._seen = {"pause": 0.0, "drained": 0, "held": 0, "moved": 0}
+        self._cancelled = threading.Event()
+        self._is_committed = False
+
+    def cancel(self) -> None:
+        """Have it rolled back, unless it is past the point of no return."""
+        self._cancelled.set()
+
+    def run(self) -> Report:
+        """Carry it out. Raises :class:`RolledBack` when it could not be done; then the old serves, unharmed."""
+        try:
+            with ExitStack() as undo:
+                self._forward(undo)
+        except BaseException as error:
+            if not self._is_committed:
+                raise self._rolled_back(error) from error
+            _log.exception("after the commit of %s %s", self._plan.name, self._plan.new)
+            self._warnings.append(f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {_tell(error)}")
+        finally:
+            self._runner.close()
+        return self._report()
+
+    def _forward(self, undo: ExitStack) -> None:
+        with self._timed("prepare"):
+            served = self._step("loading it", lambda mine: self._load(mine), undo)
+            prepared = self._prepare(served, {}, undo)
+        if self._limits.dry_run:
+            with self._timed("transfer"):
+                self._rehearse(served, prepared, undo)
+            return
+        with self._parts.turns.of(self._slot.name, self._limits.prepare_timeout):
+            self._stage = "prepare"
+            prepared = self._prepare(served, prepared, undo)  # who came while it was being prepared
+            old = self._exchange(served, prepared, undo)
+        with self._timed("retire"):
+            self._retire(old, prepared)
+
+    # -- prepare ----------------------------------------------------------------------------------------------------
+
+    def _step(self, what: str, step: Callable[[ExitStack], Any], undo: ExitStack) -> Any:
+        return self._runner.run(what, step, self._limits.prepare_timeout, undo)
+
+    def _load(self, undo: ExitStack) -> Served:
+        parts = self._parts
+        return load_new(parts.factory, parts.shelf, self._decision, self._limits.allow_break, undo)
+
+    def _prepare(self, served: Served, done: dict[Seat, Prepared], undo: ExitStack) -> dict[Seat, Prepared]:
+        """Prepare for every seat there is that is not prepared yet; leave out those that are gone."""
+        seats = list(self._slot.seats)
+        if not seats:
+            raise LcrError(f"the last reference to {self._slot.name} was released meanwhile: nothing is left to replace")
+        for seat in seats:
+            if seat not in done:
+                what = "its constructor or self-test"
+                done[seat] = self._step(what, lambda mine, s=seat: prepare_seat(self._parts.factory, served, s, mine), undo)
+        return {seat: done[seat] for seat in seats}
+
+    def _rehearse(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
+        steps = migrations(self._slot, served)
+        for each in prepared.values():
+            moved, warnings = self._step("importing the state", lambda mine, p=each: rehearse(p, steps, mine), undo)
+            self._seen["moved"] += moved
+            self._warnings += warnings
+
+    # -- quiesce, transfer, commit ----------------------------------------------------------------------------------
+
+    def _exchange(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> list[Old]:
+        stop = Stop({seat.gate: each.spare for seat, each in prepared.items()}, progress=self._progress)
+        with self._held_back():
+            with stop:
+                deadline = time.monotonic() + self._limits.deadline
+                with self._timed("quiesce"):
+                    self._quiesce(stop, deadline)
+                with self._timed("transfer"):
+                    self._transfer(served, prepared, deadline, undo)
+                with self._timed("commit"):
+                    if self._cancelled.is_set():
+                        raise LcrError("it was interrupted")
+                    old = self._commit(served, prepared, stop, undo)
+            self._seen["held"] = stop.held()
+        self._lead_handles(prepared)
+        return old
+
+    def _quiesce(self, stop: Stop, deadline: float) -> None:
+        drained = stop.wait_drained(deadline)
+        self._seen["drained"] = stop.inside_at_close
+        if not drained:
+            who = stop.who() or ("suspended, on no thread's stack",)
+            raise LcrError(
+                f"{stop.inside()} calls still inside after {self._limits.deadline:g} s ({'; '.join(who)})"
+            )
+
+    def _transfer(self, served: Served, prepared: Mapping[Seat, Prepared], deadline: float, undo: ExitStack) -> None:
+        steps = migrations(self._slot, served)
+        for each in prepared.values():
+            if runs_foreign_code(each, steps):
+                left = deadline - time.monotonic()
+                moved = self._runner.run("moving the state", lambda mine, p=each: transfer(p, steps, mine), left, undo)
+            else:
+                moved = transfer(each, steps, undo)
+            self._seen["moved"] += moved
+
+    def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], stop: Stop, undo: ExitStack) -> list[Old]:
+        slot, label = self._slot, str(self._slot.interface)
+        old = [Old(label, seat.instance, seat.dependencies) for seat in prepared]
+        aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
+        undo.pop_all()  # from here on nothing is taken back, and nothing below can raise
+        self._is_committed = True
+        for seat, each in prepared.items():
+            seat.instance, seat.dependencies = each.instance, dict(each.dependencies)
+        slot.served, self._before = served, (slot.served, slot.previous)
+        slot.generation += 1
+        stop.open(aliases)
+        opened, first = time.monotonic(), stop.first_held()
+        self._seen["pause"] = opened - first if first is not None else 0.0
+        return old
+
+    def _lead_handles(self, prepared: Mapping[Seat, Prepared]) -> None:
+        """Give every handle the new functions themselves, so that its calls take no detour any more."""
+        with self._parts.registry.lock:
+            self._parts.registry.note(self._slot)
+            for seat in prepared:
+                for handle in seat.references.values():
+                    equip(handle, record(handle), seat.gate.methods)
+
+    # -- retire -----------------------------------------------------------------------------------------------------
+
+    def _retire(self, old: list[Old], prepared: Mapping[Seat, Prepared]) -> None:
+        for each in old:
+            try:
+                self._step("retiring the old version", lambda mine, o=each: hand_over(o), ExitStack())
+            except BaseException as error:
+                self._warnings.append(f"{each.label} did not retire cleanly: {_tell(error)}")
+            self._warnings += take_apart(each, self._parts.releaser)
+        replaced, before = self._before
+        is_back = self._plan.kind == "rollback"
+        self._slot.previous = None if is_back else replaced
+        self._parts.releaser.drop(before)
+        if is_back:
+            self._parts.releaser.drop(replaced)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        self._stage = stage
+        self._say("stage.started", stage=stage)
+        began = time.monotonic()
+        yield
+        self._stages.append(Stage(stage, time.monotonic() - began))
+        self._say("stage.done", stage=stage, seconds=self._stages[-1].seconds)
+
+    def _progress(self, message: str) -> None:
+        self._tell("progress", {"name": self._slot.name, "stage": self._stage, "message": message})
+
+    def _say(self, kind: str, **data: Any) -> None:
+        data = {"name": self._slot.name, **data}
+        if self._late is None:
+            self._tell(kind, data)
+        else:
+            self._late.append((kind, data))
+
+    @contextmanager
+    def _held_back(self) -> Iterator[None]:
+        """Tell nobody anything while callers are held: whoever listens would want the interpreter just then."""
+        self._say("stage.started", stage="quiesce")
+        self._late = []
+        try:
+            yield
+        finally:
+            late, self._late = self._late, None
+            for kind, data in late[1:]:
+                self._tell(kind, data)
+
+    def _report(self) -> Report:
+        plan = self._plan
+        return Report(
+            outcome="planned" if self._limits.dry_run else "committed",
+            name=plan.name,
+            old=plan.old,
+            new=plan.new,
+            kind=plan.kind,
+            stages=tuple(self._stages),
+            warnings=tuple(self._warnings),
+            **self._seen,  # type: ignore[arg-type]
+        )
+
+    def _rolled_back(self, error: BaseException) -> BaseException:
+        plan = self._plan
+        cause = error.cause if isinstance(error, Refused) and error.cause is not None else error
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        return RolledBack(
+            f"cannot replace {plan.name} {plan.old} -> {plan.new}: {_tell(error)}{notes}. Rolled back at {self._stage}; "
+            f"{plan.name} {plan.old} is serving, with its own state.",
+            stage=self._stage,
+            cause=cause,
+            advice=_advice(self._stage, error, plan.name),
+        )
+
+
+def _tell(error: BaseException) -> str:
+    if isinstance(error, LcrError | Hung):
+        return str(error).rstrip(".")
+    return f"{type(error).__name__}: {error}"
+
+
+def _advice(stage: str, error: BaseException, name: str) -> str:
+    if stage == "quiesce":
+        return "Retry with a longer deadline, or when those calls have ended."
+    if isinstance(error, Hung):
+        return f"The hung thread cannot be killed; `lcr show {name}` and the host's status list it."
+    return "Mend the candidate and try again; a dry run goes as far as the import of the state without holding anybody."

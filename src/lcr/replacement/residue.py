@@ -1,0 +1,56 @@
+"""What of the old version's own code would live on inside the state that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from lcr.replacement.state import attributes
+from lcr.runtime.construct import has_hook
+from lcr.runtime.slot import Slot
+
+_LOOK_AT = 10_000  # objects; a larger state is looked at in part, which the warning says
+
+
+def classes_in_state(slot: Slot) -> tuple[str, ...]:
+    """Warn of instances of the old version's own classes in the state: they move as they are, and keep their class."""
+    served = slot.served
+    if served.loaded is None or has_hook(served.cls, "export_state"):
+        return ()
+    own, found, looked = served.loaded.name, dict[str, None](), 0
+    for seat in slot.seats:
+        for value in islice(_objects(attributes(seat.instance, seat.dependencies)), _LOOK_AT):
+            looked += 1
+            kind = type(value)
+            if kind.__module__ == own or kind.__module__.startswith(own + "."):
+                found[kind.__qualname__] = None
+    if not found:
+        return ()
+    part = f" (the first {_LOOK_AT:,} objects were looked at)" if looked >= _LOOK_AT else ""
+    return (
+        f"the state holds instances of {', '.join(found)}, defined in {slot.interface} itself: they keep that version's "
+        f"class, and its code{part}",
+    )
+
+
+def _objects(root: object) -> Iterator[object]:
+    """Walk containers and the attributes of objects, each once; the state may be changing meanwhile."""
+    seen, todo = set[int](), [root]
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        todo.extend(_parts(value))
+
+
+def _parts(value: object) -> list[object]:
+    # list(islice(...)) runs in one step of the interpreter, so that no writer changes the container under it.
+    if isinstance(value, dict):
+        return [*islice(value, _LOOK_AT), *islice(value.values(), _LOOK_AT)]
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(islice(value, _LOOK_AT))
+    if isinstance(value, str | bytes | int | float | type):
+        return []
+    return list(getattr(value, "__dict__", {}).values())

@@ -1,0 +1,171 @@
+"""Which place a wish means, and which candidate it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcr.errors import Refused
+from lcr.loaders.catalog import Catalog
+from lcr.loaders.source import Bundle, Offer, SourceProblem
+from lcr.model.interface import Interface
+from lcr.model.report import Problem
+from lcr.model.version import Range, Version
+from lcr.runtime.factory import Factory
+from lcr.runtime.registry import Registry
+from lcr.runtime.slot import Served, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for. With neither ``to`` nor ``source``: the highest version on the path that may stand in."""
+
+    action: str  # "replace" | "rollback"
+    name: str
+    to: int | str | None = None
+    source: str | None = None  # a file or package folder to take the candidate from, on the path or not
+    version: int | str | None = None  # which of several serving versions is meant
+    allow_break: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What is to serve: an offer with the bytes it was described from, or (rollback) a version that is kept loaded."""
+
+    offer: Offer
+    bundle: Bundle | None = None  # None: a registered class
+    kept: Served | None = None
+
+    @property
+    def interface(self) -> Interface:
+        """The interface it offers, as far as is known without running it."""
+        return self.kept.interface if self.kept is not None else self.offer.interface
+
+    @property
+    def sha(self) -> str:
+        """Return the hash of its bytes; empty for a registered class."""
+        return self.bundle.sha if self.bundle is not None else ""
+
+
+def find_slot(registry: Registry, wish: Wish) -> Slot:
+    """Return the place that is meant. Raises :class:`Refused`, with what serves, when there is none or several."""
+    slots = registry.of_name(wish.name)
+    if not slots:
+        serving = ", ".join(sorted(str(slot.interface) for slot in registry.all())) or "nothing"
+        raise Refused(
+            f"cannot {wish.action} {wish.name}: nothing of that name serves.", reasons=[f"serving now: {serving}"]
+        )
+    if wish.version is not None:
+        wanted = _version(wish.version)
+        slots = tuple(slot for slot in slots if slot.version == wanted) or slots
+        if slots[0].version != wanted:
+            raise Refused(
+                f"cannot {wish.action} {wish.name}: version {wish.version} does not serve.", reasons=_listed(slots)
+            )
+    if len(slots) > 1:
+        raise Refused(
+            f"cannot {wish.action} {wish.name}: several versions of it serve; say which is meant.",
+            reasons=_listed(slots),
+            advice="Give --version (version= in Python).",
+        )
+    return slots[0]
+
+
+def _listed(slots: Iterable[Slot]) -> list[str]:
+    return [f"serving: {slot.interface} from {slot.served.source}" for slot in slots]
+
+
+def find_candidate(factory: Factory, catalog: Catalog, slot: Slot, wish: Wish) -> Candidate:
+    """Return the candidate that a wish names. Raises :class:`Refused` with everything that was found instead."""
+    if wish.action == "rollback":
+        return _previous(slot)
+    if wish.source is not None:
+        return _from_source(catalog, slot, wish)
+    catalog.refresh()
+    offers = list(factory.offered(slot.name))
+    if wish.to is not None:
+        wanted = _version(wish.to)
+        fits = [offer for offer in offers if offer.interface.version == wanted]
+        if not fits:
+            raise _none(slot, f"version {wish.to} of it is not on the path", offers, catalog.problems())
+        return _read(catalog, fits[0])
+    return _highest(catalog, slot, offers)
+
+
+def _previous(slot: Slot) -> Candidate:
+    if slot.previous is None:
+        raise Refused(
+            f"cannot roll back {slot.name}: nothing is kept to go back to. {slot.interface} is serving. One version is "
+            f"kept after a replacement, and none after a rollback; `lcr replace {slot.name} --to VERSION` goes anywhere."
+        )
+    return Candidate(slot.previous.offer, slot.previous.loaded and slot.previous.loaded.bundle, slot.previous)
+
+
+def _from_source(catalog: Catalog, slot: Slot, wish: Wish) -> Candidate:
+    assert wish.source is not None
+    try:
+        bundle, offers, problems = catalog.read_path(Path(wish.source))
+    except SourceProblem as problem:
+        raise Refused(f"cannot replace {slot.interface}: {problem} {slot.interface} is serving.") from problem
+    fits = [offer for offer in offers if offer.interface.name == slot.name]
+    if wish.to is not None:
+        fits = [offer for offer in fits if offer.interface.version == _version(wish.to)]
+    if not fits:
+        what = f"{wish.source} does not offer {slot.name}{f' {wish.to}' if wish.to is not None else ''}"
+        raise _none(slot, what, offers, problems)
+    return Candidate(max(fits, key=lambda offer: offer.interface.version), bundle)
+
+
+def _highest(catalog: Catalog, slot: Slot, offers: list[Offer]) -> Candidate:
+    finals = [o for o in offers if not o.interface.version.parsed.is_prerelease or o.interface.version == slot.version]
+    may = [o for o in finals if not reasons_of_version(slot, o.interface)]
+    if not may:
+        raise _none(slot, "nothing on the path may stand in for it", offers, catalog.problems())
+    best = _read(catalog, max(may, key=lambda offer: offer.interface.version))
+    if best.interface.version <= slot.version and best.sha == slot.served.sha:
+        advice = f"`lcr replace {slot.name} --to {slot.version}` replaces it by itself."
+        raise _none(slot, f"{slot.interface} is the newest that may stand in, unchanged", offers, catalog.problems(), advice)
+    return best
+
+
+def _read(catalog: Catalog, offer: Offer) -> Candidate:
+    if offer.cls is not None:
+        return Candidate(offer)
+    try:
+        return Candidate(offer, catalog.read(offer))
+    except SourceProblem as problem:
+        raise Refused(f"cannot read {offer.interface}: {problem}") from problem
+
+
+def reasons_of_version(slot: Slot, new: Interface) -> list[str]:
+    """Tell for whom a version may not stand in for what serves; an equal version may always.
+
+    For each holder it must replace the version that serves, or fit the range that the holder gave. A holder without a
+    range has said nothing about versions to come, so only ``replaces`` speaks for it.
+    """
+    if new.version == slot.version or new.replaces.covers(slot.version):
+        return []
+    ranges: dict[str, Range] = {f"{kept.holder} ({kept.range.text or 'any'})": kept.range for kept in slot.records()}
+    against = [holder for holder, given in ranges.items() if given.is_any or not given.admits(new.version)]
+    replaces = new.replaces.text or "no other version"
+    return [f"{new} replaces {replaces}, not {slot.version}, which {holder} refers to" for holder in against]
+
+
+def _none(
+    slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Problem], advice: str = ""
+) -> Refused:
+    found = [f"found: {offer.interface} ({offer.source.text})" for offer in offers]
+    unread = [f"cannot be read: {problem.path}: {problem.message}" for problem in problems]
+    return Refused(
+        f"cannot replace {slot.interface}: {what}. {slot.interface} is serving.",
+        reasons=[what, *found, *unread],
+        advice=advice,
+    )
+
+
+def _version(given: int | str) -> Version:
+    try:
+        return Version.of(given)
+    except ValueError as error:
+        raise Refused(str(error)) from error

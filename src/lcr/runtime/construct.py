@@ -1,0 +1,59 @@
+"""Making and ending one instance: its dependencies are set, then its constructor runs; its destructor is the end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from lcr.errors import LcrError
+from lcr.runtime.handle import Handle
+
+
+def construct(cls: type, dependencies: Mapping[str, Handle], context: object) -> Any:
+    """Return a new instance: made, given its dependencies, and only then constructed, with the context if it takes one.
+
+    What the author's code raises passes through.
+    """
+    arguments = (context,) if takes_context(cls) else ()
+    instance = cls.__new__(cls) if cls.__new__ is object.__new__ else cls.__new__(cls, *arguments)
+    for attribute, handle in dependencies.items():
+        object.__setattr__(instance, attribute, handle)
+    cls.__init__(instance, *arguments)
+    return instance
+
+
+def takes_context(cls: type) -> bool:
+    """Tell whether the constructor wants the context. Raises :class:`LcrError` when it wants more than that."""
+    constructor = cls.__init__
+    if constructor is object.__init__:
+        return False
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
+    if len(required) > 1 or (required and not positional):
+        raise LcrError(
+            f"the constructor of {cls.__qualname__} must be __init__(self) or __init__(self, context); "
+            f"it requires {', '.join(required)}"
+        )
+    return bool(positional)
+
+
+def has_hook(subject: object, name: str) -> bool:
+    """Tell whether a class, or an instance of one, defines this hook."""
+    return callable(getattr(subject, name, None))
+
+
+def call_hook(instance: object, name: str, *arguments: Any) -> Any:
+    """Call one of the author's hooks; one that is a coroutine is an error, since nobody could await it."""
+    result = getattr(instance, name)(*arguments)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise LcrError(f"{type(instance).__qualname__}.{name}() must be a plain function, not async")
+    return result
+
+
+def destruct(instance: object) -> None:
+    """Run the destructor, if there is one."""
+    if has_hook(instance, "destruct"):
+        call_hook(instance, "destruct")

@@ -1,0 +1,65 @@
+"""The table of places; one lock, never held while an author's code runs."""
+
+from __future__ import annotations
+
+import threading
+
+from lcr.model.interface import Interface
+from lcr.model.version import Range, Version
+from lcr.runtime.slot import Slot
+
+
+class Registry:
+    """All places of a host, by interface name, and the versions that ever served.
+
+    ``lock`` guards the table, the seats of a slot and the references of a seat.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._slots: dict[str, list[Slot]] = {}
+        self._served: dict[str, set[Version]] = {}
+
+    def add(self, slot: Slot) -> None:
+        """Enter a place. Undo: :meth:`remove`."""
+        with self.lock:
+            self._slots.setdefault(slot.name, []).append(slot)
+            self.note(slot)
+
+    def note(self, slot: Slot) -> None:
+        """Remember that the version serving there did."""
+        with self.lock:
+            self._served.setdefault(slot.name, set()).add(slot.version)
+
+    def remove(self, slot: Slot) -> None:
+        """Take a place out."""
+        with self.lock:
+            rest = [other for other in self._slots.get(slot.name, ()) if other is not slot]
+            if rest:
+                self._slots[slot.name] = rest
+            else:
+                self._slots.pop(slot.name, None)
+
+    def fitting(self, name: str, wanted: Range) -> Slot | None:
+        """Return the place with the highest version that fits and may be joined."""
+        fits = [s for s in self._slots.get(name, ()) if not s.is_ending and wanted.accepts(s.version)]
+        return fits[0] if len(fits) == 1 else max(fits, key=lambda slot: slot.version, default=None)
+
+    def of_name(self, name: str) -> tuple[Slot, ...]:
+        """Return the places of one name."""
+        with self.lock:
+            return tuple(self._slots.get(name, ()))
+
+    def all(self) -> tuple[Slot, ...]:
+        """Return every place, in the order in which their names first came."""
+        with self.lock:
+            return tuple(slot for slots in self._slots.values() for slot in slots)
+
+    def serving(self, name: str) -> list[Interface]:
+        """Return the interfaces of one name that serve and may be joined."""
+        return [slot.interface for slot in self.of_name(name) if not slot.is_ending]
+
+    def known(self, name: str) -> set[Version]:
+        """Return the versions of a name that ever served."""
+        with self.lock:
+            return set(self._served.get(name, ()))

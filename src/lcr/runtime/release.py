@@ -1,0 +1,140 @@
+"""Release: the end of a handle, and with the last one the end of the instance, in the order in which it is safe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+
+from lcr.errors import DestructorFailed, LcrError, Refused
+from lcr.runtime.census import is_on_this_stack
+from lcr.runtime.construct import destruct
+from lcr.runtime.handle import Handle, Record, record, retire_handle
+from lcr.runtime.registry import Registry
+from lcr.runtime.shelf import Shelf
+from lcr.runtime.slot import Seat, Served, Slot
+from lcr.runtime.stop import Stop
+from lcr.runtime.turns import Turns
+from lcr.runtime.waiter import has_running_loop
+
+
+class Releaser:
+    """Takes handles back."""
+
+    def __init__(self, registry: Registry, shelf: Shelf, turns: Turns) -> None:
+        self._registry = registry
+        self._shelf = shelf
+        self._turns = turns
+        self.watch: Callable[[Record], None] = lambda kept: None
+
+    def release(self, handle: Handle, timeout: float = 5.0) -> None:
+        """End a handle; with the last one end the instance: destructor, then dependencies in reverse, then module.
+
+        The last release waits until nobody is inside. When that takes longer than ``timeout`` seconds, or cannot come
+        because this thread itself is inside, it raises :class:`Refused`, and the handle is as it was. A destructor that
+        raises is told by :class:`DestructorFailed`, after everything is released. On an event loop's thread it does not
+        wait for what the loop would have to resume.
+        """
+        kept = record(handle)
+        if not self._release_one_of_many(kept, handle):
+            with self._turns.of(kept.seat.slot.name):
+                if not self._release_one_of_many(kept, handle):
+                    self._release_last(kept.seat, timeout)
+        self.watch(kept)
+
+    def _release_one_of_many(self, kept: Record, handle: Handle) -> bool:
+        with self._registry.lock:
+            record(handle)  # raises when another thread has released it meanwhile
+            if len(kept.seat.references) < 2:
+                return False
+            self._retire(kept.seat, [handle])
+            return True
+
+    def _retire(self, seat: Seat, handles: Iterable[Handle]) -> None:
+        for handle in handles:
+            del seat.references[id(handle)]
+            retire_handle(handle, seat.slot.released_type)
+
+    def _release_last(self, seat: Seat, timeout: float) -> None:
+        slot = seat.slot
+        if is_on_this_stack(seat.gate.codes()):
+            raise Refused(
+                f"cannot release the last reference to {slot.interface} from inside one of its own calls: its "
+                f"destructor has to wait for that call to end. The reference is as it was; release it outside."
+            )
+        slot.is_ending = slot.is_shared
+        try:
+            self._stop(seat, 0.0 if has_running_loop() else timeout)
+        finally:
+            slot.is_ending = False
+        self._finish(seat)
+
+    def _stop(self, seat: Seat, timeout: float) -> None:
+        spare = seat.gate.make(seat.instance, seat.slot.interface.function_names)
+        with Stop({seat.gate: spare}) as stop:
+            if not stop.wait_drained(time.monotonic() + timeout):
+                raise Refused(
+                    f"cannot release the last reference to {seat.slot.interface}: {stop.inside()} calls are still inside "
+                    f"after {timeout:g} s ({'; '.join(stop.who()) or 'suspended'}). It serves as before, and the "
+                    f"reference is as it was. Release it again when they have ended."
+                )
+            self._take_out(seat)
+            stop.end()
+
+    def _take_out(self, seat: Seat) -> None:
+        slot = seat.slot
+        with self._registry.lock:
+            slot.seats.remove(seat)
+            if not slot.seats:
+                self._registry.remove(slot)
+            self._retire(seat, list(seat.references.values()))
+
+    def _finish(self, seat: Seat) -> None:
+        """Run the destructor, then give back what the instance held; go on whatever raises, and raise it at the end."""
+        with ExitStack() as after:
+            if not seat.slot.seats:
+                after.callback(self.drop, seat.slot.served)
+                after.callback(self.drop, seat.slot.previous)
+            for handle in seat.dependencies.values():  # the stack runs backwards: released in reverse order
+                after.callback(self.release, handle)
+            instance, seat.instance = seat.instance, None
+            self.destruct(instance, seat.slot.served)
+
+    def destruct(self, instance: object, served: Served) -> None:
+        """Run the destructor of an instance of this version; what it raises becomes :class:`DestructorFailed`."""
+        try:
+            destruct(instance)
+        except Exception as error:
+            raise DestructorFailed(
+                f"the destructor of {served.interface} raised {type(error).__name__}: {error}. It is released all the "
+                f"same; see whether it left something open."
+            ) from error
+
+    def drop(self, served: Served | None) -> None:
+        """Unload the module of a version that nothing serves from any more."""
+        if served is not None and served.loaded is not None:
+            self._shelf.give_back(served.loaded)
+
+    # -- everything, when the host closes -----------------------------------------------------------------------------
+
+    def end_all(self, timeout: float) -> list[LcrError]:
+        """End everything, those that others depend on last; return what failed. ``timeout`` seconds in all for drains."""
+        deadline = time.monotonic() + timeout
+        return [error for slot in self._in_order() for error in self._end_slot(slot, deadline)]
+
+    def _in_order(self) -> Iterator[Slot]:
+        """Give slot by slot, each when no other component refers to it any more (or when all are referred to)."""
+        tried: set[Slot] = set()
+        while rest := [slot for slot in reversed(self._registry.all()) if slot not in tried]:
+            free = [slot for slot in rest if all(kept.owner is None for kept in slot.records())]
+            slot = (free or rest)[0]
+            tried.add(slot)
+            yield slot
+
+    def _end_slot(self, slot: Slot, deadline: float) -> Iterator[LcrError]:
+        for seat in list(slot.seats):
+            try:
+                with self._turns.of(slot.name, max(0.0, deadline - time.monotonic())):
+                    self._release_last(seat, max(0.0, deadline - time.monotonic()))
+            except LcrError as error:
+                yield error

@@ -1,0 +1,68 @@
+"""Whose turn it is: at most one thread at a time constructs, ends or replaces what has a given name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+
+from lcr.errors import Refused
+
+
+class Turns:
+    """One turn for each name. A circle of threads that wait for each other's turns is refused instead of entered."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._owners: dict[str, int] = {}
+        self._wanted: dict[int, str] = {}
+
+    @contextmanager
+    def of(self, name: str, timeout: float | None = None) -> Iterator[None]:
+        """Have the turn of a name inside the ``with`` block.
+
+        Raises :class:`Refused` when it did not come within ``timeout`` seconds, or never could, because the thread that
+        has it waits for this one (or is this one: a constructor that asks for what it constructs).
+        """
+        self._take(name, timeout)
+        try:
+            yield
+        finally:
+            self._give_back(name)
+
+    def _take(self, name: str, timeout: float | None) -> None:
+        me = get_ident()
+        with self._changed:
+            self._refuse_circle(name, me)
+            self._wanted[me] = name
+            try:
+                free = self._changed.wait_for(lambda: name not in self._owners, timeout)
+            finally:
+                del self._wanted[me]
+            if not free:
+                raise Refused(
+                    f"{name} is being constructed, released or replaced by another thread, and was still so after "
+                    f"{timeout:g} s. Nothing was changed; try again."
+                )
+            self._owners[name] = me
+
+    def _give_back(self, name: str) -> None:
+        with self._changed:
+            del self._owners[name]
+            self._changed.notify_all()
+
+    def _refuse_circle(self, name: str, me: int) -> None:
+        names, owner = [name], self._owners.get(name)
+        while owner is not None and owner != me:
+            waits_for = self._wanted.get(owner)
+            if waits_for is None:
+                return
+            names.append(waits_for)
+            owner = self._owners.get(waits_for)
+        if owner == me:
+            raise Refused(
+                f"{name} was asked for while it is being constructed, released or replaced, by the code that this waits "
+                f"for ({' -> '.join(names)}): it would wait for ever. Nothing was changed. Declare what a component "
+                f"needs with lcr.requires() instead of referencing it in a constructor or destructor."
+            )

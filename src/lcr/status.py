@@ -1,0 +1,62 @@
+"""What a host tells of its places and its catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lcr.loaders.catalog import Catalog
+from lcr.loaders.source import Offer
+from lcr.model.report import Catalogue, CatalogueEntry, InterfaceStatus
+from lcr.runtime.handle import record
+from lcr.runtime.registry import Registry
+from lcr.runtime.slot import Seat, Slot
+
+
+def interface_status(slot: Slot) -> InterfaceStatus:
+    """Describe one place."""
+    interface, seats = slot.interface, list(slot.seats)
+    return InterfaceStatus(
+        name=slot.name,
+        version=interface.version.text,
+        scope=interface.scope,
+        schema=interface.schema,
+        source=slot.served.source,
+        sha=slot.served.sha,
+        state=seats[0].gate.state.value if seats else "ended",
+        generation=slot.generation,
+        previous=slot.previous.interface.version.text if slot.previous is not None else None,
+        instances=len(seats),
+        references=sum(len(seat.references) for seat in seats),
+        inside=sum(seat.gate.inside() for seat in seats),
+        functions=tuple(function.text for function in interface.functions),
+        dependencies=tuple(_dependencies(seats[0])) if seats else (),
+        holders=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
+        since=slot.served.since,
+    )
+
+
+def _dependencies(seat: Seat) -> Iterable[str]:
+    for handle in seat.dependencies.values():
+        kept = record(handle)
+        yield f"{kept.seat.slot.name} {kept.range.text or 'any'} -> {kept.seat.slot.version.text}"
+
+
+def catalogue(offers: Iterable[Offer], catalog: Catalog, registry: Registry) -> Catalogue:
+    """Describe what could be loaded."""
+    return Catalogue(tuple(_entry(offer, registry) for offer in offers), catalog.problems())
+
+
+def _entry(offer: Offer, registry: Registry) -> CatalogueEntry:
+    interface = offer.interface
+    return CatalogueEntry(
+        name=interface.name,
+        version=interface.version.text,
+        source=offer.source.text,
+        sha=offer.sha,
+        replaces=interface.replaces.text,
+        schema=interface.schema,
+        scope=interface.scope,
+        dependencies=tuple(f"{need.name} {need.range.text or 'any'}" for need in interface.dependencies),
+        functions=tuple(function.text for function in interface.functions),
+        serving=any(slot.version == interface.version for slot in registry.of_name(interface.name)),
+    )
