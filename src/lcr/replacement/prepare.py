@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Prepared:
 
     seat: Seat
     instance: object
-    dependencies: Mapping[str, Handle]
+    dependencies: dict[str, Handle]
     aliases: Aliases  # of the new instance
     spare: Aliases  # of the old, to open on when the replacement is given up
 

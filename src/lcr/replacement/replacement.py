@@ -27,7 +27,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +39,7 @@ from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
 from lcr.replacement.rehearse import rehearse
 from lcr.replacement.retire import Old, hand_over, take_apart
 from lcr.replacement.runner import Abandoned, Hung, Runner
+from lcr.replacement.state import Migration
 from lcr.replacement.transfer import runs_foreign_code, transfer
 from lcr.runtime.factory import Factory
 from lcr.runtime.handle import equip, record
@@ -52,6 +53,8 @@ from lcr.runtime.turns import Turns
 _log = logging.getLogger("lcr")
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # told of each event: its kind, its data
+Steps = Sequence[tuple[str, Migration]]
+Moves = Sequence[tuple[Prepared, bool]]  # whose state moves, and whether an author's hook takes part
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +161,27 @@ class Replacement:
     # -- quiesce, transfer, commit ----------------------------------------------------------------------------------
 
     def _exchange(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> list[Old]:
+        # Whatever can be computed before anybody is held, is.
         stop = Stop({seat.gate: each.spare for seat, each in prepared.items()}, progress=self._progress)
+        aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
+        old = [Old(str(self._slot.interface), seat.instance, seat.dependencies) for seat in prepared]
+        steps = migrations(self._slot, served)
+        moves = [(each, runs_foreign_code(each, steps)) for each in prepared.values()]
         with self._held_back():
             with stop:
                 deadline = time.monotonic() + self._limits.deadline
                 with self._timed("quiesce"):
                     self._quiesce(stop, deadline)
                 with self._timed("transfer"):
-                    self._transfer(served, prepared, deadline, undo)
+                    self._transfer(moves, steps, deadline, undo)
                 with self._timed("commit"):
                     if self._cancelled.is_set():
                         raise LcrError("it was interrupted")
-                    old = self._commit(served, prepared, stop, undo)
-            self._seen["held"] = stop.held()
+                    self._commit(served, prepared, undo)
+                    stop.open(aliases)
+                    opened = time.monotonic()
+            first = stop.first_held()
+            self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
         self._lead_handles(prepared)
         return old
 
@@ -183,30 +194,24 @@ class Replacement:
                 f"{stop.inside()} calls still inside after {self._limits.deadline:g} s ({'; '.join(who)})"
             )
 
-    def _transfer(self, served: Served, prepared: Mapping[Seat, Prepared], deadline: float, undo: ExitStack) -> None:
-        steps = migrations(self._slot, served)
-        for each in prepared.values():
-            if runs_foreign_code(each, steps):
+    def _transfer(self, moves: Moves, steps: Steps, deadline: float, undo: ExitStack) -> None:
+        for each, is_foreign in moves:
+            if is_foreign:
                 left = deadline - time.monotonic()
                 moved = self._runner.run("moving the state", lambda mine, p=each: transfer(p, steps, mine), left, undo)
             else:
                 moved = transfer(each, steps, undo)
             self._seen["moved"] += moved
 
-    def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], stop: Stop, undo: ExitStack) -> list[Old]:
-        slot, label = self._slot, str(self._slot.interface)
-        old = [Old(label, seat.instance, seat.dependencies) for seat in prepared]
-        aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
+    def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
         undo.pop_all()  # from here on nothing is taken back, and nothing below can raise
         self._is_committed = True
         for seat, each in prepared.items():
-            seat.instance, seat.dependencies = each.instance, dict(each.dependencies)
-        slot.served, self._before = served, (slot.served, slot.previous)
+            seat.instance, seat.dependencies = each.instance, each.dependencies
+        slot = self._slot
+        self._before = (slot.served, slot.previous)
+        slot.served = served
         slot.generation += 1
-        stop.open(aliases)
-        opened, first = time.monotonic(), stop.first_held()
-        self._seen["pause"] = opened - first if first is not None else 0.0
-        return old
 
     def _lead_handles(self, prepared: Mapping[Seat, Prepared]) -> None:
         """Give every handle the new functions themselves, so that its calls take no detour any more."""

@@ -288,7 +288,7 @@ class Entry:
     def _live(self) -> Gate:
         gate = self._gate()
         if gate is None:
-            raise HandleReleased(f"{self.name}() was called after its host was closed. Nothing was called.")
+            raise HandleReleased(f"{self.name}(): the last reference to its interface is released. Nothing was called. Reference it again.")
         return gate
 
     def _start(self, gate: Gate, admission: Admission, args: Any, kwargs: Any) -> Any:

@@ -11,12 +11,18 @@ from contextlib import ExitStack
 from lcr.runtime.census import running
 from lcr.runtime.gate import Aliases, Gate
 
-# Threads that burn CPU hold the interpreter for a whole switch interval each (5 ms by default), and a drain waits
+# Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. After each
+# look the other threads run for one switch interval each; at a lucky look this one still has an interval of its own,
+# which is enough to close, transfer and open, often before anybody arrives.
+TRY_FOR = 20e-3
+TRY_INTERVAL = 500e-6
+# Then it closes. Threads that burn CPU hold the interpreter for a whole switch interval each (5 ms by default), and a drain waits
 # behind every one of them. 50 µs are little for a drain, and no burden on them for so short a time.
 SWITCH_INTERVAL = 50e-6
 CENSUS_AFTER = 1e-3  # seconds of draining before the heap is walked for the first time
 CENSUS_SHARE = 20  # censuses take at most one part in this many of the time
-LONGEST_NAP = 200e-6  # seconds between two looks
+LOOKS_AT_ONCE = 50  # looks between which the interpreter is only given away: a timer would add its slack of 50 µs
+LONGEST_NAP = 200e-6  # seconds between two looks later on
 
 
 class Stop:
@@ -41,12 +47,24 @@ class Stop:
 
     def __enter__(self) -> Stop:
         self._relief.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        if not self._finds_an_instant():
+            sys.setswitchinterval(SWITCH_INTERVAL)
         for gate, spare in self._spare.items():
             self._undo.callback(gate.open, spare)
             gate.close(spare, self._codes)
         self.inside_at_close = self.inside()
         return self
+
+    def _finds_an_instant(self) -> bool:
+        if not self.inside():
+            return True
+        sys.setswitchinterval(TRY_INTERVAL)
+        end = time.monotonic() + TRY_FOR
+        while time.monotonic() < end:
+            time.sleep(0)
+            if not self.inside():
+                return True
+        return False
 
     def __exit__(self, *exc_info: object) -> None:
         self._undo.close()
@@ -70,7 +88,11 @@ class Stop:
         After True every gate is QUIET: nobody is inside, and nobody gets in. After False they are HOLDING as before, and
         nothing has changed for the calls inside.
         """
-        nap, census, told = 0.0, time.monotonic() + CENSUS_AFTER, time.monotonic() + 0.1
+        if self._sealed(exactly=False):
+            self._calm()
+            return True
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        looks, census, told = 0, time.monotonic() + CENSUS_AFTER, time.monotonic() + 0.1
         while not self._sealed(exactly=False):
             now = time.monotonic()
             if now >= min(census, deadline) and not self._explained():
@@ -82,8 +104,8 @@ class Stop:
             if now >= told:
                 self._progress(f"{self.inside()} calls inside: {'; '.join(self.who()) or 'suspended'}")
                 told = now + 0.5
-            time.sleep(nap)
-            nap = min(LONGEST_NAP, nap + LONGEST_NAP / 40)
+            looks += 1
+            time.sleep(0 if looks < LOOKS_AT_ONCE else LONGEST_NAP)
         self._calm()
         return True
 

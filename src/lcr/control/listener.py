@@ -1,0 +1,66 @@
+"""A socket that is nobody else's for a single instant, and that has its name only while it accepts."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from pathlib import Path
+
+from lcr.control.address import is_living
+from lcr.errors import LcrError
+
+_numbers = itertools.count()
+_BACKLOG = 128
+
+
+class Listener:
+    """A listening socket at a path, with mode 0600; :meth:`close` takes it away again.
+
+    A stale file at the path is replaced; raises :class:`LcrError` when somebody accepts there.
+    """
+
+    def __init__(self, path: str) -> None:
+        if is_living(path):
+            raise LcrError(f"{path} is a living socket: a host of this name serves there already")
+        self.path = path
+        self.socket = _listen_at(path)
+        self._inode = _inode(path)
+
+    def close(self) -> None:
+        """Stop listening and remove the file, unless another has taken its place."""
+        self.socket.close()
+        if self._inode is not None and _inode(self.path) == self._inode:
+            Path(self.path).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Close this process's copy of the socket only: for a forked child, whose parent serves on."""
+        self.socket.close()
+
+
+def _listen_at(path: str) -> socket.socket:
+    # Bound under a hidden name, listening, and only then given its own: so whoever finds a socket that refuses may
+    # take it for stale, and the name changes hands in one step.
+    hidden = os.path.join(os.path.dirname(path), f".{os.getpid()}-{next(_numbers)}")
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(listening.fileno(), 0o600)  # Linux gives the file the mode that the socket has when it is bound
+        listening.bind(hidden)
+        os.chmod(hidden, 0o600)  # elsewhere it has it from here on, before anybody could connect
+        listening.listen(_BACKLOG)
+        os.rename(hidden, path)
+    except BaseException:
+        listening.close()
+        Path(hidden).unlink(missing_ok=True)
+        raise
+    return listening
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return seen.st_dev, seen.st_ino
+
+
