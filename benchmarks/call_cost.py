@@ -65,7 +65,12 @@ def variants(host: lcr.Host) -> dict[str, Any]:
     hosts[1].rollback("plain")
     for _ in range(100):
         hosts[2].replace("plain", to="1.0")
-    return {"plain method": Plain(), "handle": fresh, "handle, after a rollback": back, "handle, after 100 replacements": often}
+    return {
+        "plain method": Plain(),
+        "handle": fresh,
+        "handle, after a rollback": back,
+        "handle, after 100 replacements": often,
+    }
 
 
 def measure(objects: dict[str, Any], make: Callable[[], Callable[[Any, range], None]], slices: int) -> dict[str, float]:
@@ -98,7 +103,9 @@ def main() -> int:
     if options.json:
         print(json.dumps({"python": sys.version.split()[0], "ns": table, "ratios": ratios, "limit": limit, "met": met}))
         return 0 if met else 1
-    print(f"CPython {sys.version.split()[0]}: nanoseconds a call over an empty loop, and the ratio to a plain method call")
+    print(
+        f"CPython {sys.version.split()[0]}: nanoseconds a call over an empty loop, and the ratio to a plain method call"
+    )
     print(f"{'':32}" + "".join(f"{call:>22}" for call in table))
     for name in objects:
         cells = "".join(f"{table[call][name]:14.1f} {ratios[call][name]:6.2f}x" for call in table)

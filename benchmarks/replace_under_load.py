@@ -24,7 +24,7 @@ from typing import Any
 
 import lcr
 
-SOURCE = '''
+SOURCE = """
 import lcr
 
 @lcr.interface("counter", version="{version}", replaces=">=0")
@@ -42,7 +42,7 @@ class Counter:
 
     def total(self):
         return dict(self.counts)
-'''
+"""
 
 
 class Caller(threading.Thread):
@@ -150,8 +150,12 @@ def main() -> int:
     print(f"calls made      {result['calls']:,}")
     print(f"lost {result['lost']}, doubled {result['doubled']}, mixed {result['mixed']}")
     print(f"  none in n calls means at most 3/n at 95 %: {3 / max(1, result['calls']):.1e}" if exact else "  NOT EXACT")
-    print(f"pause           median {result['pause_p50_us']:.0f} µs, 99 % {result['pause_p99_us']:.0f} µs (all replacements)")
-    print(f"  of those that held a call: median {result['pause_held_p50_us']:.0f} µs, 99 % {result['pause_held_p99_us']:.0f} µs")
+    print(
+        f"pause           median {result['pause_p50_us']:.0f} µs, 99 % {result['pause_p99_us']:.0f} µs (all replacements)"
+    )
+    print(
+        f"  of those that held a call: median {result['pause_held_p50_us']:.0f} µs, 99 % {result['pause_held_p99_us']:.0f} µs"
+    )
     print(f"  replacements that held nobody: {result['held_nobody']}; calls held: {result['calls_held']:,}")
     print(f"longest time between two answers to one thread: {result['longest_gap_ms']:.1f} ms")
     return 0 if exact else 1

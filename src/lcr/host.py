@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -53,9 +52,7 @@ class Host:
         self._releaser = Releaser(self._registry, self._shelf, self._turns)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
         self._abandoned = Abandoned()
-        self._parts = Parts(
-            self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned
-        )
+        self._parts = Parts(self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned)
         planner = Planner(self._factory, self._catalog, self._registry)
         self._engine = Engine(self._parts, planner, self._feed, self._history)
         self._control: ControlServer | None = None

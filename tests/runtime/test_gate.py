@@ -146,7 +146,15 @@ def test_every_kind_of_function_is_served_and_followed(place: Place) -> None:
 
     def answers(get: Callable[[str], Any]) -> list[Any]:
         with get("session")() as session:
-            return [get("ask")(5), list(get("count")(2)), session, get("static")(1), get("name")(), get("part")(), get("cached")(3)]
+            return [
+                get("ask")(5),
+                list(get("count")(2)),
+                session,
+                get("static")(1),
+                get("name")(),
+                get("part")(),
+                get("cached")(3),
+            ]
 
     for version in (1, 2, 3):
         expected = [(version, 5), [version * 100, version * 100 + 1], version, 2, "Thing", (version, 7), version * 3]

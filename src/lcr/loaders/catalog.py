@@ -70,7 +70,9 @@ class Catalog:
         assert offer.source.path is not None
         bundle = read(offer.source.path)
         if bundle.sha != offer.sha:
-            raise SourceProblem(offer.source.path, f"it was changed while {offer.interface} was being loaded; try again")
+            raise SourceProblem(
+                offer.source.path, f"it was changed while {offer.interface} was being loaded; try again"
+            )
         return bundle
 
     def read_path(self, path: Path) -> tuple[Bundle, tuple[Offer, ...], tuple[Problem, ...]]:

@@ -66,7 +66,9 @@ def _describe_file(bundle: Bundle, name: str, content: bytes, offers: list[Offer
             continue
         try:
             if top.get(node.name) is not node:
-                raise ValueError(f"class {node.name} must stand at the top level of its module, under a name of its own")
+                raise ValueError(
+                    f"class {node.name} must stand at the top level of its module, under a name of its own"
+                )
             described = _Class(node, top, names).describe(_declared(call))
         except ValueError as error:
             problems.append(Problem(path, f"line {node.lineno}: {error}"))
@@ -147,7 +149,7 @@ def _declared(call: ast.expr) -> Declaration:
     named |= {"name": positional[0]} if positional else {}
     if "name" not in named or "version" not in named:
         raise ValueError("@lcr.interface needs a name and a version")
-    return declare(**named)  # type: ignore[arg-type]
+    return declare(**named)
 
 
 class _Class:
@@ -257,7 +259,9 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _is_property(decorator: ast.expr) -> bool:
     text = ast.unparse(decorator)
-    return text in ("property", "cached_property", "functools.cached_property") or text.endswith((".setter", ".deleter"))
+    return text in ("property", "cached_property", "functools.cached_property") or text.endswith(
+        (".setter", ".deleter")
+    )
 
 
 def _kind(node: _Def) -> str:

@@ -16,7 +16,7 @@ import linecache
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.readers import FileReader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -53,7 +53,9 @@ class LoadedModule:
             raise LcrError(f"{offer.source.text}: running it left no decorated class {offer.class_name}")
         said = declaration_of(cls)
         if (said.name, said.version) != (offer.interface.name, offer.interface.version):
-            raise LcrError(f"{offer.source.text}: {offer.class_name} is {said.name} {said.version}, not {offer.interface}")
+            raise LcrError(
+                f"{offer.source.text}: {offer.class_name} is {said.name} {said.version}, not {offer.interface}"
+            )
         found: type = cls
         return found
 
@@ -118,7 +120,7 @@ class _Finder(MetaPathFinder):
         return None
 
 
-class _Loader(InspectLoader):
+class _Loader(ExecutionLoader):
     """Executes one module from its bytes, and keeps its source findable."""
 
     def __init__(self, content: bytes, real: Path, filename: str, is_package: bool) -> None:
@@ -146,13 +148,17 @@ class _Loader(InspectLoader):
         """Tell whether it is a package's own module."""
         return self._is_package
 
+    def get_filename(self, fullname: str) -> str:
+        """Return the file name that this load has."""
+        return self._filename
+
     def get_data(self, path: str) -> bytes:
         """Read a data file of the component."""
         return Path(path).read_bytes()
 
     def get_resource_reader(self, fullname: str) -> Any:
         """Give access to a package's data files."""
-        return FileReader(self) if self._is_package else None
+        return FileReader(self) if self._is_package else None  # type: ignore[arg-type]  # it reads .path only
 
 
 @lru_cache(maxsize=128)

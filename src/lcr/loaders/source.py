@@ -84,7 +84,9 @@ def find(path: Path) -> Source:
                 raise SourceProblem(path, "a folder without __init__.py is no component")
             return Source("package", path, tuple(_stamp(path, name) for name in names))
         if path.suffix != ".py":
-            raise SourceProblem(path, "a component is a .py file or a package folder" if path.exists() else "it is not there")
+            raise SourceProblem(
+                path, "a component is a .py file or a package folder" if path.exists() else "it is not there"
+            )
         return Source("file", path, (_stamp(path.parent, path.name),))
     except OSError as error:
         raise SourceProblem(path, error.strerror or str(error)) from error

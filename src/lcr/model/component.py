@@ -74,7 +74,7 @@ def declare(
     if replaces is not None and not isinstance(replaces, str | list | tuple | set | frozenset):
         raise ValueError(f"replaces of {name} must be a range such as '>=1,<2' or a list of versions, not {replaces!r}")
     parsed = Version.of(version)  # type: ignore[arg-type]
-    listed = None if functions is None else tuple(functions)  # type: ignore[arg-type]
+    listed = None if functions is None else tuple(functions)
     return Declaration(name, parsed, Replaces.of(replaces, parsed), schema, str(scope), listed)
 
 

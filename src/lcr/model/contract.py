@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lcr.model.interface import KEYWORD_ONLY, POSITIONAL, POSITIONAL_ONLY, VAR_KEYWORD, VAR_POSITIONAL, Function, Parameter
+from lcr.model.interface import (
+    KEYWORD_ONLY,
+    POSITIONAL,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Function,
+    Parameter,
+)
 
 
 def mismatches(old: Iterable[Function], new: Iterable[Function]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Range:
     specifiers: SpecifierSet
 
     @classmethod
-    def of(cls, given: int | str | None | Range) -> Range:
+    def of(cls, given: int | str | Range | None) -> Range:
         """Return the range that was given: None is any, an int or a bare version is exactly that one."""
         if isinstance(given, Range):
             return given
@@ -105,7 +105,7 @@ class Replaces:
     _listed: tuple[Version, ...] = ()
 
     @classmethod
-    def of(cls, given: None | str | Iterable[int | str], version: Version) -> Replaces:
+    def of(cls, given: str | Iterable[int | str] | None, version: Version) -> Replaces:
         """Return what the author stated; left out: every lower version of the same major, for an int version none."""
         if isinstance(given, str):
             return cls(given, _specifiers(given))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lcr.errors import LcrError, Refused, RolledBack
+from lcr.errors import Refused, RolledBack
 from lcr.feed import Feed, History
 from lcr.model.report import Plan, Record, Report
 from lcr.replacement.plan import Decision, Planner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lcr.errors import Refused
 from lcr.loaders.catalog import Catalog
@@ -151,7 +152,7 @@ def transfer_of(slot: Slot, new: Interface, chain: tuple[int, ...] | None) -> st
     steps = []
     if has_hook(slot.served.cls, "export_state"):
         steps.append("export_state")
-    steps += [f"migrate {a} -> {b}" for a, b in zip(chain or (), (chain or ())[1:], strict=False)]
+    steps += [f"migrate {a} -> {b}" for a, b in pairwise(chain or ())]
     if "import_state" in new.hooks:
         steps.append("import_state")
     return ", ".join(steps) or "by reference"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lcr.errors import LcrError
 from lcr.model.component import migrations_of
@@ -67,4 +68,4 @@ def migrations(slot: Slot, served: Served) -> Sequence[tuple[str, Migration]]:
     """Return the steps from the schema that serves to the new one, with their names; those of the new version win."""
     links = migrations_of(slot.served.cls) | migrations_of(served.cls)
     chain = chain_of(slot, served.interface) or ()
-    return [(f"migrate_{a}_to_{b}", links[a, b]) for a, b in zip(chain, chain[1:], strict=False)]
+    return [(f"migrate_{a}_to_{b}", links[a, b]) for a, b in pairwise(chain)]

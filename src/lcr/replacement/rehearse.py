@@ -15,7 +15,9 @@ from lcr.undo import undoing
 _TRIES = 5
 
 
-def rehearse(prepared: Prepared, steps: Sequence[tuple[str, Migration]], undo: ExitStack) -> tuple[int, tuple[str, ...]]:
+def rehearse(
+    prepared: Prepared, steps: Sequence[tuple[str, Migration]], undo: ExitStack
+) -> tuple[int, tuple[str, ...]]:
     """Do the transfer of one seat on a copy. Return how many entries would move, and warnings.
 
     Nobody is held meanwhile. Raises :class:`LcrError` when a hook changes what is inside the state that it is given.

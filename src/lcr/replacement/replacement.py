@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lcr.errors import LcrError, Refused, RolledBack
@@ -111,14 +112,16 @@ class Replacement:
             if not self._is_committed:
                 raise self._rolled_back(error) from error
             _log.exception("after the commit of %s %s", self._plan.name, self._plan.new)
-            self._warnings.append(f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {_tell(error)}")
+            self._warnings.append(
+                f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {_tell(error)}"
+            )
         finally:
             self._runner.close()
         return self._report()
 
     def _forward(self, undo: ExitStack) -> None:
         with self._timed("prepare"):
-            served = self._step("loading it", lambda mine: self._load(mine), undo)
+            served = self._step("loading it", self._load, undo)
             prepared = self._prepare(served, {}, undo)
         if self._limits.dry_run:
             with self._timed("transfer"):
@@ -144,17 +147,19 @@ class Replacement:
         """Prepare for every seat there is that is not prepared yet; leave out those that are gone."""
         seats = list(self._slot.seats)
         if not seats:
-            raise LcrError(f"the last reference to {self._slot.name} was released meanwhile: nothing is left to replace")
+            raise LcrError(
+                f"the last reference to {self._slot.name} was released meanwhile: nothing is left to replace"
+            )
         for seat in seats:
             if seat not in done:
                 what = "its constructor or self-test"
-                done[seat] = self._step(what, lambda mine, s=seat: prepare_seat(self._parts.factory, served, s, mine), undo)
+                done[seat] = self._step(what, partial(prepare_seat, self._parts.factory, served, seat), undo)
         return {seat: done[seat] for seat in seats}
 
     def _rehearse(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
         steps = migrations(self._slot, served)
         for each in prepared.values():
-            moved, warnings = self._step("importing the state", lambda mine, p=each: rehearse(p, steps, mine), undo)
+            moved, warnings = self._step("importing the state", partial(rehearse, each, steps), undo)
             self._seen["moved"] += moved
             self._warnings += warnings
 
@@ -190,15 +195,13 @@ class Replacement:
         self._seen["drained"] = stop.inside_at_close
         if not drained:
             who = stop.who() or ("suspended, on no thread's stack",)
-            raise LcrError(
-                f"{stop.inside()} calls still inside after {self._limits.deadline:g} s ({'; '.join(who)})"
-            )
+            raise LcrError(f"{stop.inside()} calls still inside after {self._limits.deadline:g} s ({'; '.join(who)})")
 
     def _transfer(self, moves: Moves, steps: Steps, deadline: float, undo: ExitStack) -> None:
         for each, is_foreign in moves:
             if is_foreign:
                 left = deadline - time.monotonic()
-                moved = self._runner.run("moving the state", lambda mine, p=each: transfer(p, steps, mine), left, undo)
+                moved = self._runner.run("moving the state", partial(transfer, each, steps), left, undo)
             else:
                 moved = transfer(each, steps, undo)
             self._seen["moved"] += moved
@@ -226,7 +229,7 @@ class Replacement:
     def _retire(self, old: list[Old], prepared: Mapping[Seat, Prepared]) -> None:
         for each in old:
             try:
-                self._step("retiring the old version", lambda mine, o=each: hand_over(o), ExitStack())
+                self._step("retiring the old version", partial(hand_over, each), ExitStack())
             except BaseException as error:
                 self._warnings.append(f"{each.label} did not retire cleanly: {_tell(error)}")
             self._warnings += take_apart(each, self._parts.releaser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from lcr.errors import LcrError
@@ -21,8 +22,11 @@ class Old:
     dependencies: Mapping[str, Handle]
 
 
-def hand_over(old: Old) -> None:
-    """Run ``retire``; where the author took the state out himself and there is no ``retire``, the destructor."""
+def hand_over(old: Old, undo: ExitStack) -> None:
+    """Run ``retire``; where the author took the state out himself and there is no ``retire``, the destructor.
+
+    Nothing of it can be undone, so ``undo`` is not used.
+    """
     if has_hook(old.instance, "retire"):
         call_hook(old.instance, "retire")
     elif exports(old.instance):
@@ -33,7 +37,7 @@ def take_apart(old: Old, releaser: Releaser) -> Iterator[str]:
     """Empty the instance whose attributes moved, and release what it required, in reverse; give what went wrong."""
     if not exports(old.instance):
         empty(old.instance, {})  # its dependencies too: nothing of it can touch what moved, or call out
-    for name, handle in reversed(old.dependencies.items()):
+    for name, handle in reversed(list(old.dependencies.items())):
         try:
             releaser.release(handle)
         except LcrError as error:

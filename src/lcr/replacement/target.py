@@ -99,7 +99,8 @@ def _previous(slot: Slot) -> Candidate:
             f"cannot roll back {slot.name}: nothing is kept to go back to. {slot.interface} is serving. One version is "
             f"kept after a replacement, and none after a rollback; `lcr replace {slot.name} --to VERSION` goes anywhere."
         )
-    return Candidate(slot.previous.offer, slot.previous.loaded and slot.previous.loaded.bundle, slot.previous)
+    kept = slot.previous
+    return Candidate(kept.offer, kept.loaded.bundle if kept.loaded is not None else None, kept)
 
 
 def _from_source(catalog: Catalog, slot: Slot, wish: Wish) -> Candidate:
@@ -125,7 +126,9 @@ def _highest(catalog: Catalog, slot: Slot, offers: list[Offer]) -> Candidate:
     best = _read(catalog, max(may, key=lambda offer: offer.interface.version))
     if best.interface.version <= slot.version and best.sha == slot.served.sha:
         advice = f"`lcr replace {slot.name} --to {slot.version}` replaces it by itself."
-        raise _none(slot, f"{slot.interface} is the newest that may stand in, unchanged", offers, catalog.problems(), advice)
+        raise _none(
+            slot, f"{slot.interface} is the newest that may stand in, unchanged", offers, catalog.problems(), advice
+        )
     return best
 
 
@@ -152,9 +155,7 @@ def reasons_of_version(slot: Slot, new: Interface) -> list[str]:
     return [f"{new} replaces {replaces}, not {slot.version}, which {holder} refers to" for holder in against]
 
 
-def _none(
-    slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Problem], advice: str = ""
-) -> Refused:
+def _none(slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Problem], advice: str = "") -> Refused:
     found = [f"found: {offer.interface} ({offer.source.text})" for offer in offers]
     unread = [f"cannot be read: {problem.path}: {problem.message}" for problem in problems]
     return Refused(

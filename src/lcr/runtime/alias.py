@@ -148,7 +148,7 @@ def _kind_of_callable(target: Callable[..., Any]) -> str:
     while isinstance(plain, functools.partial | MethodType):
         plain = plain.func if isinstance(plain, functools.partial) else plain.__func__
     if not isinstance(plain, FunctionType):
-        plain = getattr(type(plain), "__call__", None)
+        plain = getattr(type(plain), "__call__", None)  # noqa: B004 - the function itself is wanted
     return kind_of(plain.__code__) if isinstance(plain, FunctionType) else PLAIN
 
 

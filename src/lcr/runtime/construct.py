@@ -15,18 +15,19 @@ def construct(cls: type, dependencies: Mapping[str, Handle], context: object) ->
 
     What the author's code raises passes through.
     """
+    make: Any = cls  # seen as what it is at run time: an object with __new__ and __init__
     arguments = (context,) if takes_context(cls) else ()
-    instance = cls.__new__(cls) if cls.__new__ is object.__new__ else cls.__new__(cls, *arguments)
+    instance = make.__new__(cls) if make.__new__ is object.__new__ else make.__new__(cls, *arguments)
     for attribute, handle in dependencies.items():
         object.__setattr__(instance, attribute, handle)
-    cls.__init__(instance, *arguments)
+    make.__init__(instance, *arguments)
     return instance
 
 
 def takes_context(cls: type) -> bool:
     """Tell whether the constructor wants the context. Raises :class:`LcrError` when it wants more than that."""
-    constructor = cls.__init__
-    if constructor is object.__init__:
+    constructor = inspect.getattr_static(cls, "__init__")
+    if constructor is vars(object)["__init__"]:
         return False
     parameters = list(inspect.signature(constructor).parameters.values())[1:]
     required = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

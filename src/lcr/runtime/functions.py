@@ -51,8 +51,8 @@ def _dress(made: FunctionType, function: FunctionType) -> None:
     made.__name__ = function.__name__
     made.__qualname__ = function.__qualname__
     made.__module__ = function.__module__
-    if hasattr(function, "__type_params__"):
-        made.__type_params__ = function.__type_params__
+    if hasattr(function, "__type_params__"):  # CPython 3.12
+        setattr(made, "__type_params__", function.__type_params__)  # noqa: B010
 
 
 @lru_cache(maxsize=256)

@@ -47,6 +47,7 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from functools import partial
 from inspect import isawaitable
 from types import MethodType
 from typing import Any
@@ -105,7 +106,7 @@ class Gate:
 
     def make(self, instance: object, names: Iterable[str]) -> Aliases:
         """Make aliases for these functions of an instance, for :meth:`open` or, as spare ones, for :meth:`close`."""
-        return {name: Alias(name, instance, lambda kind, name=name: entry(kind)(self, name)) for name in names}
+        return {name: Alias(name, instance, partial(entry, self, name)) for name in names}
 
     # -- do and undo ------------------------------------------------------------------------------------------------
 
@@ -288,7 +289,9 @@ class Entry:
     def _live(self) -> Gate:
         gate = self._gate()
         if gate is None:
-            raise HandleReleased(f"{self.name}(): the last reference to its interface is released. Nothing was called. Reference it again.")
+            raise HandleReleased(
+                f"{self.name}(): the last reference to its interface is released. Nothing was called. Reference it again."
+            )
         return gate
 
     def _start(self, gate: Gate, admission: Admission, args: Any, kwargs: Any) -> Any:
@@ -333,6 +336,6 @@ class AsyncEntry(AsyncGeneratorEntry):
         return await result if isawaitable(result) else result
 
 
-def entry(kind: str) -> type[Entry]:
-    """Return the class of entry for a kind of function."""
-    return {ASYNC: AsyncEntry, ASYNC_GENERATOR: AsyncGeneratorEntry}.get(kind, Entry)
+def entry(gate: Gate, name: str, kind: str) -> Entry:
+    """Make the entry for a function of this kind."""
+    return {ASYNC: AsyncEntry, ASYNC_GENERATOR: AsyncGeneratorEntry}.get(kind, Entry)(gate, name)
