@@ -46,10 +46,13 @@ class Version:
 
 
 def _specifiers(text: str) -> SpecifierSet:
+    wrong = f"{text!r} is no range of versions: write it like '>=1', '>=1,<3' or '==1.2'"
+    if text and not all(part.strip() for part in text.split(",")):
+        raise ValueError(wrong)  # packaging ignores an empty part; in a typed range it is a slip
     try:
         return SpecifierSet(text)
     except InvalidSpecifier as error:
-        raise ValueError(f"{text!r} is no range of versions: write it like '>=1', '>=1,<3' or '==1.2'") from error
+        raise ValueError(wrong) from error
 
 
 @dataclass(frozen=True, slots=True)
