@@ -92,7 +92,9 @@ def make_folder(environ: Mapping[str, str] = os.environ) -> Path:
     except FileExistsError:
         pass
     except OSError as error:
-        raise UnsafeFolder(f"cannot make the folder {folder}: {error.strerror}. Set XDG_RUNTIME_DIR to one of yours.") from error
+        raise UnsafeFolder(
+            f"cannot make the folder {folder}: {error.strerror}. Set XDG_RUNTIME_DIR to one of yours."
+        ) from error
     check_folder(folder)
     return folder
 
@@ -106,7 +108,9 @@ def check_folder(folder: Path) -> None:
         raise UnsafeFolder(f"{folder} belongs to user {seen.st_uid}, not to user {os.geteuid()}. Set XDG_RUNTIME_DIR.")
     if stat.S_IMODE(seen.st_mode) & 0o077:
         mode = stat.S_IMODE(seen.st_mode)
-        raise UnsafeFolder(f"{folder} is open to other users (mode {mode:04o}). Look what is in it, then `chmod 700 {folder}`.")
+        raise UnsafeFolder(
+            f"{folder} is open to other users (mode {mode:04o}). Look what is in it, then `chmod 700 {folder}`."
+        )
 
 
 def _kind(mode: int) -> str:

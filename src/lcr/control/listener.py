@@ -15,7 +15,7 @@ _BACKLOG = 128
 
 
 class Listener:
-    """A listening socket at a path, with mode 0600; :meth:`close` takes it away again.
+    """A listening socket at a path, with mode 0600.
 
     A stale file at the path is replaced; raises :class:`LcrError` when somebody accepts there.
     """
@@ -27,14 +27,13 @@ class Listener:
         self.socket = _listen_at(path)
         self._inode = _inode(path)
 
-    def close(self) -> None:
-        """Stop listening and remove the file, unless another has taken its place."""
-        self.socket.close()
+    def hide(self) -> None:
+        """Remove the file, unless another has taken its place: nobody finds the socket any more."""
         if self._inode is not None and _inode(self.path) == self._inode:
             Path(self.path).unlink(missing_ok=True)
 
-    def abandon(self) -> None:
-        """Close this process's copy of the socket only: for a forked child, whose parent serves on."""
+    def close(self) -> None:
+        """Stop listening, in this process only where it was forked; the file stays."""
         self.socket.close()
 
 
@@ -62,5 +61,3 @@ def _inode(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return seen.st_dev, seen.st_ino
-
-

@@ -1,0 +1,54 @@
+"""The requests: one table, from which both the routes and their description are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from lcr.control import service
+from lcr.control.protocol import (
+    HostStatus,
+    Interfaces,
+    Line,
+    PlanAnswer,
+    PlanRequest,
+    Records,
+    ReplaceRequest,
+    RollbackRequest,
+)
+from lcr.model.report import Catalogue, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One request: how it is put, what does it, and what comes back.
+
+    ``manner`` is ``ask`` for an answer, ``stream`` for a line of JSON for each stage and one for the end, and
+    ``events`` for server-sent events that do not end. ``request`` is the body of a POST.
+    """
+
+    method: str
+    path: str
+    summary: str
+    answer: Any
+    run: Callable[..., object] | None = None
+    request: type[Struct] | None = None
+    manner: str = "ask"
+
+
+VERBS = (
+    Verb("GET", "/v1/host", "The host: process, path, what it is busy with.", HostStatus, service.host),
+    Verb("GET", "/v1/interfaces", "Everything that serves.", Interfaces, service.interfaces),
+    Verb("GET", "/v1/interfaces/{name}", "Each version that serves under a name.", Interfaces, service.interface),
+    Verb("GET", "/v1/catalog", "Scan the path: what could be loaded, what cannot be read.", Catalogue, service.catalog),
+    Verb("POST", "/v1/plan", "What a replacement would do; runs none of it.", PlanAnswer, service.plan, PlanRequest),
+    Verb("POST", "/v1/replace", "Replace what serves.", Line, service.replace, ReplaceRequest, "stream"),
+    Verb("POST", "/v1/rollback", "Go one version back.", Line, service.rollback, RollbackRequest, "stream"),
+    Verb("GET", "/v1/history", "The last replacements, oldest first.", Records, service.history),
+    Verb("GET", "/v1/events", "Events from now on, as they happen.", Event, manner="events"),
+)
+OPENAPI_PATH = "/v1/openapi.json"
+MEDIA_TYPES = {"ask": "application/json", "stream": "application/x-ndjson", "events": "text/event-stream"}

@@ -1,0 +1,89 @@
+"""A function per verb: what a host is asked, and how the answer is put."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from lcr.control.protocol import (
+    Controlled,
+    HostStatus,
+    Interfaces,
+    NotFound,
+    PlanAnswer,
+    PlanRequest,
+    Records,
+    ReplaceRequest,
+    RollbackRequest,
+)
+from lcr.model.report import Catalogue, Report
+
+
+def host(controlled: Controlled) -> HostStatus:
+    """Return the host's name, process, path and what it is busy with."""
+    now = controlled.snapshot()
+    return HostStatus(
+        host=now.host,
+        pid=now.pid,
+        python=now.python,
+        lcr=_own_version(),
+        started=now.started,
+        path=now.path,
+        interfaces=len(now.interfaces),
+        replacing=now.replacing,
+        abandoned=now.abandoned,
+    )
+
+
+def _own_version() -> str:
+    try:
+        return version("pylcr")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def interfaces(controlled: Controlled) -> Interfaces:
+    """Return everything that serves."""
+    return Interfaces(controlled.snapshot().interfaces)
+
+
+def interface(controlled: Controlled, name: str) -> Interfaces:
+    """Return every version that serves under a name. Raises :class:`NotFound`, with what serves, when none does."""
+    serving = controlled.snapshot().interfaces
+    found = tuple(status for status in serving if status.name == name)
+    if not found:
+        names = ", ".join(sorted({status.name for status in serving})) or "nothing"
+        raise NotFound(f"no interface {name} serves in {controlled.name}.", f"serving now: {names}")
+    return Interfaces(found)
+
+
+def catalog(controlled: Controlled) -> Catalogue:
+    """Scan the path, and return what could be loaded."""
+    return controlled.catalog()
+
+
+def history(controlled: Controlled) -> Records:
+    """Return the last replacements."""
+    return Records(controlled.history())
+
+
+def plan(controlled: Controlled, request: PlanRequest) -> PlanAnswer:
+    """Return what a replacement would do, and whether it would be accepted."""
+    made = controlled.plan(**_arguments(request))
+    return PlanAnswer(made.accepted, made)
+
+
+def replace(controlled: Controlled, request: ReplaceRequest) -> Report:
+    """Carry a replacement out."""
+    return controlled.replace(**_arguments(request))
+
+
+def rollback(controlled: Controlled, request: RollbackRequest) -> Report:
+    """Go one version back."""
+    return controlled.rollback(**_arguments(request))
+
+
+def _arguments(request: msgspec.Struct) -> dict[str, Any]:
+    return msgspec.structs.asdict(request)
