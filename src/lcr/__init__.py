@@ -1,14 +1,29 @@
 """Live Component Replacement: repair, upgrade and roll back parts of a running process.
 
-Importing this starts no thread, opens no file and changes nothing in the interpreter.
+Importing this starts no thread, opens no file and changes nothing in the interpreter. Each name is imported when it is
+first used, so that a component file, or the command line, does not pay for the parts that it does not touch.
 """
 
-from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
-from lcr.host import Host
-from lcr.model.component import interface, requires
-from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
+    from lcr.host import Host
+    from lcr.model.component import interface, requires
+    from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
+
+_HOMES = {
+    "lcr.errors": ("DestructorFailed", "HandleReleased", "LcrError", "NoSuchFunction", "Refused", "RolledBack"),
+    "lcr.host": ("Host",),
+    "lcr.model.component": ("interface", "requires"),
+    "lcr.model.report": ("Catalogue", "Event", "InterfaceStatus", "Plan", "Record", "Report", "Snapshot"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Catalogue",
@@ -28,3 +43,16 @@ __all__ = [
     "interface",
     "requires",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the part that a public name comes from, at its first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'lcr' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

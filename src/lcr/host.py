@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import time
@@ -154,6 +153,8 @@ class Host:
 
     async def replace_async(self, name: str, *args: Any, **options: Any) -> Report:
         """Do what :meth:`replace` does, with the same arguments, without blocking the event loop."""
+        import asyncio  # whoever comes here has it; nobody else pays for it
+
         self._engine.refuse_from_inside(Wish("replace", name))
         return await asyncio.to_thread(self.replace, name, *args, **options)
 
@@ -176,6 +177,8 @@ class Host:
 
     async def rollback_async(self, name: str, **options: Any) -> Report:
         """Do what :meth:`rollback` does without blocking the event loop."""
+        import asyncio
+
         self._engine.refuse_from_inside(Wish("rollback", name))
         return await asyncio.to_thread(self.rollback, name, **options)
 
