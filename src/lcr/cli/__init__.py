@@ -1,0 +1,10 @@
+"""The command line, a client of the control socket like any other; and ``lcr run``, which starts a program."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the ``lcr`` command and exit with its status."""
+    from lcr.cli.exits import run_and_exit
+
+    run_and_exit()

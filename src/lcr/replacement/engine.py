@@ -43,13 +43,15 @@ class Engine:
 
     def carry_out(self, wish: Wish, limits: Limits) -> Report:
         """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well."""
+        versions = ("", _to(wish))
         try:
             with self._alone(wish):
                 self.refuse_from_inside(wish)
                 decision = self._planner.decide(wish)
+                versions = (decision.plan.old, decision.plan.new)
                 return self._carry_out(wish, decision, limits)
         except Refused as refusal:
-            self._write(Record(0, 0, wish.action, wish.name, "", _to(wish), "refused", "plan", str(refusal)))
+            self._write(Record(0, 0, wish.action, wish.name, *versions, "refused", "plan", str(refusal)))
             raise
 
     @contextmanager

@@ -249,7 +249,7 @@ class Replacement:
         began = time.monotonic()
         yield
         self._stages.append(Stage(stage, time.monotonic() - began))
-        self._say("stage.done", stage=stage, seconds=self._stages[-1].seconds)
+        self._say("stage.done", stage=stage, seconds=self._stages[-1].seconds, **self._seen)
 
     def _progress(self, message: str) -> None:
         self._tell("progress", {"name": self._slot.name, "stage": self._stage, "message": message})

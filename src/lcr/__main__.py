@@ -1,0 +1,5 @@
+"""``python -m lcr`` is the ``lcr`` command."""
+
+from lcr.cli import main
+
+main()

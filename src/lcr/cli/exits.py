@@ -1,0 +1,97 @@
+"""How the command ends: the exit statuses, and what is said when something was not done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
+
+import click
+
+from lcr.control.client import Answered, NoHost, SeveralHosts
+from lcr.errors import LcrError, Refused
+
+DONE, ROLLED_BACK, USAGE, REFUSED, NO_HOST, BUG = 0, 1, 2, 3, 4, 70
+INTERRUPTED, BROKEN_PIPE = 130, 141
+STATUSES = {"rolled_back": ROLLED_BACK, "refused": REFUSED, "not_found": REFUSED, "bad_request": USAGE, "internal": BUG}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command and exit."""
+    from lcr.cli.commands import lcr
+
+    sys.exit(_status_of(lambda: lcr.main(prog_name="lcr", standalone_mode=False)))
+
+
+def _status_of(command: Callable[[], Any]) -> int:
+    try:
+        status = command()
+        sys.stdout.flush()
+        return status if isinstance(status, int) else DONE
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; what a host was asked to do, it goes on with: `lcr history` tells.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        click.echo("This is a bug in lcr. Please report it, with the traceback.", err=True)
+        return BUG
+
+
+def told(command: F) -> F:
+    """Have a command tell what was not done and exit with the status for it; in JSON where it was asked for."""
+
+    @wraps(command)
+    def telling(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except LcrError as error:
+            status, described = _describe(error)
+            tell_error(described, as_json=bool(kwargs.get("as_json")))
+            raise click.exceptions.Exit(status) from error
+
+    return cast(F, telling)
+
+
+def _describe(error: LcrError) -> tuple[int, dict[str, Any]]:
+    match error:
+        case Answered():
+            return STATUSES.get(error.kind, BUG), error.error
+        case NoHost():
+            return NO_HOST, {"kind": "no_host", "message": str(error)}
+        case SeveralHosts():
+            return USAGE, {"kind": "several_hosts", "message": str(error)}
+        case Refused():
+            return REFUSED, {"kind": "refused", "message": str(error)}
+        case _:
+            return BUG, {"kind": "internal", "message": f"{type(error).__name__}: {error}"}
+
+
+def tell_error(error: dict[str, Any], *, as_json: bool) -> None:
+    """Print an error: as the one JSON document, or for a person: what, where, what is true now, what to do."""
+    if as_json:
+        click.echo(json.dumps({"error": error}))
+        return
+    kind = str(error.get("kind", "error")).replace("_", " ")
+    click.echo(f"{click.style(kind, fg='red', bold=True)}: {error.get('message', '')}", err=True)
+    for reason in error.get("reasons") or ():
+        click.echo(f"  - {reason}", err=True)
+    if error.get("cause"):
+        click.echo(f"  cause: {error['cause']}", err=True)
+    if error.get("kind") == "internal" and error.get("traceback"):
+        click.echo(error["traceback"], err=True)
+    if error.get("advice"):
+        click.echo(error["advice"], err=True)

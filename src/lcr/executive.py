@@ -1,0 +1,189 @@
+"""The executive: runs a program under lcr as its ``lcr.toml`` says, and ends it cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from lcr.config import Config, ConfigError, read_config
+from lcr.errors import LcrError, Refused
+from lcr.host import Host
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to end. A KeyboardInterrupt, so that what programs do at one happens for SIGTERM too."""
+
+
+def check(file: Path) -> int:
+    """Read the file and report every error in it; run nothing."""
+    config = _read(file)
+    if isinstance(config, int):
+        return config
+    what = f"{config.module}:{config.function}" if config.module else "no program of its own"
+    print(f"{file}: right; {len(config.references)} references, {what}")
+    return DONE
+
+
+def run(file: Path) -> int:
+    """Run the program; return the exit status: 0 when it ended or was stopped, 1 when it failed, 2 a wrong file, 3 refused.
+
+    Called on the main thread. What the program's function returns, if it is an int, is the exit status.
+    """
+    config = _read(file)
+    if isinstance(config, int):
+        return config
+    signals = _Signals()
+    with signals.installed():
+        try:
+            host = Host(path=config.path, name=config.name)
+            return _run(host, config, signals)
+        except Stopped:
+            return DONE
+
+
+def _read(file: Path) -> Config | int:
+    try:
+        return read_config(file)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+
+
+def _run(host: Host, config: Config, signals: _Signals) -> int:
+    """Set up, run, and end the host whatever happened; a destructor that fails is told and makes the status 1."""
+    status = DONE
+    try:
+        status = _run_program(host, config, signals)
+    except Stopped:
+        _say(f"{host.name}: stopping")
+    except Refused as error:
+        print(f"refused: {error}", file=sys.stderr)
+        status = REFUSED
+    except SystemExit as error:
+        status = _status_of_exit(error)
+    except Exception:
+        traceback.print_exc()
+        status = FAILED
+    finally:
+        signals.is_ending = True
+        status = _close(host) or status
+    return status
+
+
+def _run_program(host: Host, config: Config, signals: _Signals) -> int:
+    for each in config.references:
+        host.reference(each.interface, each.version, context=each.context, holder=config.file.name)
+    main = _load(config) if config.module else None
+    where = host.serve_control().socket if config.serves_control else "no control socket"
+    _say(f"{host.name} (pid {os.getpid()}): running, {where}")
+    result = main(host) if main is not None else signals.wait()
+    if inspect.iscoroutine(result):
+        result = asyncio.run(signals.cancelling(result))
+    return result if isinstance(result, int) else DONE
+
+
+def _load(config: Config) -> Callable[[Host], Any]:
+    """Import the program's function; its module is looked up in the folder of the file first."""
+    if str(config.folder) not in sys.path:
+        sys.path.insert(0, str(config.folder))
+    main = getattr(import_module(config.module), config.function, None)
+    if not callable(main):
+        raise Refused(f"{config.file}: [program].run: the module {config.module} has no function {config.function}.")
+    found: Callable[[Host], Any] = main
+    return found
+
+
+def _close(host: Host) -> int:
+    try:
+        host.close()
+    except LcrError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _status_of_exit(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or DONE
+    print(error.code, file=sys.stderr)
+    return FAILED
+
+
+def _say(text: str) -> None:
+    print(f"lcr: {text}", file=sys.stderr, flush=True)
+
+
+class _Signals:
+    """Turns the first SIGTERM or SIGINT into the clean end of the program, and a second one into the end at once.
+
+    A handler in Python runs between two instructions of the main thread; one that arrives just before the thread goes
+    to sleep in the kernel would wait as long as it sleeps. Hence the socket, which the interpreter writes to from the
+    signal itself, and on which whoever sleeps here sleeps too.
+    """
+
+    def __init__(self) -> None:
+        self.is_ending = False  # the program is over and the host is being closed: there is nothing left to interrupt
+        self._stop: Callable[[], object] = _raise_stopped
+        self._was_asked = False
+        self._arrived, self._signalled = socket.socketpair()
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle the signals inside the ``with`` block."""
+        with self._arrived, self._signalled, ExitStack() as undo:
+            self._arrived.setblocking(False)
+            self._signalled.setblocking(False)
+            before = signal.set_wakeup_fd(self._signalled.fileno(), warn_on_full_buffer=False)
+            undo.callback(signal.set_wakeup_fd, before)
+            for number in _SIGNALS:
+                undo.callback(signal.signal, number, signal.signal(number, self._handle))
+            yield
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._was_asked:
+            os.write(2, b"lcr: stopped at once\n")
+            os._exit(128 + number)
+        self._was_asked = True
+        if not self.is_ending:
+            self._stop()
+
+    def wait(self) -> NoReturn:
+        """Do nothing until a signal comes."""
+        while True:
+            select.select([self._arrived], [], [])
+            self._arrived.recv(1)
+
+    async def cancelling(self, main: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine as the current task, which a signal cancels."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
+        loop.add_reader(self._arrived, self._arrived.recv, 1)
+        try:
+            return await main
+        except asyncio.CancelledError:
+            if self._was_asked:
+                raise Stopped from None
+            raise
+        finally:
+            loop.remove_reader(self._arrived)
+            self._stop = _raise_stopped
+
+
+def _raise_stopped() -> NoReturn:
+    raise Stopped
