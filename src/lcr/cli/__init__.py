@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the ``lcr`` command and exit with its status."""
-    from lcr.cli.exits import run_and_exit
+    from lcr.cli.exits import run
 
-    run_and_exit()
+    sys.exit(run())

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -22,16 +22,12 @@ STATUSES = {"rolled_back": ROLLED_BACK, "refused": REFUSED, "not_found": REFUSED
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def run_and_exit() -> NoReturn:
-    """Run the command and exit."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, or those of the process; return the exit status."""
     from lcr.cli.commands import lcr
 
-    sys.exit(_status_of(lambda: lcr.main(prog_name="lcr", standalone_mode=False)))
-
-
-def _status_of(command: Callable[[], Any]) -> int:
     try:
-        status = command()
+        status = lcr.main(arguments, prog_name="lcr", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except click.exceptions.Exit as ended:

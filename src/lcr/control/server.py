@@ -20,6 +20,7 @@ from lcr.control.relay import Relays, tell
 from lcr.errors import LcrError, Refused
 
 _log = logging.getLogger("lcr.control")
+_ROUNDS = 5  # of the loop: one accepts, one makes the transport, one tells the protocol; and some to spare
 _LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
@@ -142,6 +143,10 @@ class _Server(uvicorn.Server):
         """Wait until it is told to stop."""
         assert self._stopping is not None
         await self._stopping.wait()
+        # The socket has no name any more, so nobody new connects; but one who just did may be accepted and not yet
+        # taken in, and asyncio would leave that connection open for ever if the server were closed at this moment.
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Have it end, from any thread; streams that are open end where they are."""
