@@ -209,7 +209,8 @@ class Host:
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Have ``callback`` told of each event from now on; return what ends that.
 
-        It is called on the thread on which the event happened, never while callers are held, and must be quick.
+        It is called on the thread on which the event happened, and must be quick. While callers are held nothing is
+        told but ``progress``, when calls inside have to be waited for.
         """
         return self._feed.subscribe(callback)
 

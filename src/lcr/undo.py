@@ -13,7 +13,7 @@ def undoing(undo: ExitStack, step: Callable[..., object], *args: object) -> None
     def leave(_: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         try:
             step(*args)
-        except Exception as failure:
+        except BaseException as failure:
             if error is None:
                 raise
             error.add_note(f"and while this was undone: {type(failure).__name__}: {failure}")

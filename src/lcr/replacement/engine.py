@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from lcr.errors import Refused, RolledBack
 from lcr.feed import Feed, History
@@ -33,6 +33,13 @@ class Engine:
 
     def refuse_from_inside(self, wish: Wish) -> None:
         """Raise :class:`Refused` when the calling thread is inside a call of what it wants replaced."""
+        try:
+            self._refuse_from_inside(wish)
+        except Refused as refusal:
+            self._write_refused(wish, refusal)
+            raise
+
+    def _refuse_from_inside(self, wish: Wish) -> None:
         for slot in self._parts.registry.of_name(wish.name):
             for seat in list(slot.seats):
                 if is_on_this_stack(seat.gate.codes()):
@@ -43,15 +50,15 @@ class Engine:
 
     def carry_out(self, wish: Wish, limits: Limits) -> Report:
         """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well."""
-        versions = ("", _to(wish))
+        plan: Plan | None = None
         try:
             with self._alone(wish):
-                self.refuse_from_inside(wish)
+                self._refuse_from_inside(wish)
                 decision = self._planner.decide(wish)
-                versions = (decision.plan.old, decision.plan.new)
+                plan = decision.plan
                 return self._carry_out(wish, decision, limits)
         except Refused as refusal:
-            self._write(Record(0, 0, wish.action, wish.name, *versions, "refused", "plan", str(refusal)))
+            self._write_refused(wish, refusal, plan)
             raise
 
     @contextmanager
@@ -77,13 +84,13 @@ class Engine:
                 reasons=plan.reasons,
             )
         self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
-        try:
-            report = _on_a_thread(Replacement(self._parts, decision, limits, self._feed.tell))
-        except RolledBack as error:
-            self._write(_record(wish, plan, "rolled_back", error.stage, str(error)))
-            raise
-        self._write(_record(wish, plan, report.outcome, "", "", report))
-        return report
+        ended = _on_a_thread(Replacement(self._parts, decision, limits, self._feed.tell))
+        self._write(ended.record(wish, plan))
+        return ended.result()
+
+    def _write_refused(self, wish: Wish, refusal: Refused, plan: Plan | None = None) -> None:
+        versions = (plan.old, plan.new) if plan is not None else ("", _to(wish))
+        self._write(Record(0, 0, wish.action, wish.name, *versions, "refused", "plan", str(refusal)))
 
     def _write(self, record: Record) -> None:
         if record.outcome != "planned":
@@ -91,40 +98,55 @@ class Engine:
         self._feed.tell("replacement.done", record.as_dict())
 
 
-def _record(wish: Wish, plan: Plan, outcome: str, stage: str, message: str, report: Report | None = None) -> Record:
-    return Record(0, 0, wish.action, plan.name, plan.old, plan.new, outcome, stage, message, report)
-
-
 def _to(wish: Wish) -> str:
     return str(wish.to if wish.to is not None else wish.source or "")
 
 
-def _on_a_thread(replacement: Replacement) -> Report:
+@dataclass(slots=True)
+class _Ended:
+    """How a replacement ended, and whether whoever waited for it was interrupted meanwhile."""
+
+    report: Report | None = None
+    error: BaseException | None = None
+    interrupt: BaseException | None = None
+
+    def record(self, wish: Wish, plan: Plan) -> Record:
+        about = (0, 0.0, wish.action, plan.name, plan.old, plan.new)
+        if self.report is not None:
+            return Record(*about, self.report.outcome, report=self.report)
+        stage = self.error.stage if isinstance(self.error, RolledBack) else ""
+        return Record(*about, "rolled_back", stage, str(self.error))
+
+    def result(self) -> Report:
+        if self.interrupt is not None:
+            raise self.interrupt from self.error
+        if self.report is None:
+            assert self.error is not None
+            raise self.error
+        return self.report
+
+
+def _on_a_thread(replacement: Replacement) -> _Ended:
     """Run it on a thread of its own: signal handlers run on the main thread, and must not cut a commit in two.
 
-    A KeyboardInterrupt here cancels it, unless it is committed already, and is raised when that is done.
+    A KeyboardInterrupt here cancels it, unless it is committed already; either way it is waited for. Not by join(): on
+    CPython 3.11 a join() that was interrupted takes the thread for ended.
     """
-    outcome: dict[str, Any] = {}
+    ended, done = _Ended(), threading.Event()
 
-    def run(outcome: dict[str, Any] = outcome) -> None:
+    def run() -> None:
         try:
-            outcome["report"] = replacement.run()
+            ended.report = replacement.run()
         except BaseException as error:
-            outcome["error"] = error
+            ended.error = error
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name="lcr-replacement")
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        replacement.cancel()
-        thread.join()
-        raise
-    return _result(outcome)
-
-
-def _result(outcome: Mapping[str, Any]) -> Report:
-    if "error" in outcome:
-        raise outcome["error"]
-    report: Report = outcome["report"]
-    return report
+    threading.Thread(target=run, name="lcr-replacement").start()
+    while not done.is_set():
+        try:
+            done.wait()
+        except BaseException as interrupt:
+            ended.interrupt = interrupt
+            replacement.cancel()
+    return ended

@@ -29,7 +29,6 @@ class Prepared:
     instance: object
     dependencies: dict[str, Handle]
     aliases: Aliases  # of the new instance
-    spare: Aliases  # of the old, to open on when the replacement is given up
 
 
 def load_new(factory: Factory, shelf: Shelf, decision: Decision, allow_break: bool, undo: ExitStack) -> Served:
@@ -60,7 +59,6 @@ def prepare_seat(factory: Factory, served: Served, seat: Seat, undo: ExitStack) 
         instance,
         dependencies,
         aliases=seat.gate.make(instance, served.interface.function_names),
-        spare=seat.gate.make(seat.instance, seat.slot.interface.function_names),
     )
 
 

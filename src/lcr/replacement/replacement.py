@@ -97,6 +97,7 @@ class Replacement:
         self._warnings = list(decision.plan.warnings)
         self._seen = {"pause": 0.0, "drained": 0, "held": 0, "moved": 0}
         self._cancelled = threading.Event()
+        self._undo: dict[Seat, ExitStack] = {}  # what was prepared for each instance; one may be released meanwhile
         self._is_committed = False
 
     def cancel(self) -> None:
@@ -153,7 +154,11 @@ class Replacement:
         for seat in seats:
             if seat not in done:
                 what = "its constructor or self-test"
-                done[seat] = self._step(what, partial(prepare_seat, self._parts.factory, served, seat), undo)
+                own = self._undo[seat] = undo.enter_context(ExitStack())
+                done[seat] = self._step(what, partial(prepare_seat, self._parts.factory, served, seat), own)
+        for seat in [seat for seat in done if seat not in seats]:
+            del done[seat]
+            self._undo.pop(seat).close()
         return {seat: done[seat] for seat in seats}
 
     def _rehearse(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
@@ -167,7 +172,9 @@ class Replacement:
 
     def _exchange(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> list[Old]:
         # Whatever can be computed before anybody is held, is.
-        stop = Stop({seat.gate: each.spare for seat, each in prepared.items()}, progress=self._progress)
+        names = self._slot.interface.function_names
+        spares = {seat.gate: seat.gate.make(seat.instance, names) for seat in prepared}
+        stop = Stop(spares, progress=self._progress)
         aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
         old = [Old(str(self._slot.interface), seat.instance, seat.dependencies) for seat in prepared]
         steps = migrations(self._slot, served)
@@ -207,7 +214,8 @@ class Replacement:
             self._seen["moved"] += moved
 
     def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
-        undo.pop_all()  # from here on nothing is taken back, and nothing below can raise
+        for stack in (undo, *self._undo.values()):
+            stack.pop_all()  # from here on nothing is taken back, and nothing below can raise
         self._is_committed = True
         for seat, each in prepared.items():
             seat.instance, seat.dependencies = each.instance, each.dependencies
@@ -218,6 +226,8 @@ class Replacement:
 
     def _lead_handles(self, prepared: Mapping[Seat, Prepared]) -> None:
         """Give every handle the new functions themselves, so that its calls take no detour any more."""
+        if self._slot.served.loaded is not None:
+            self._parts.shelf.approve(self._slot.served.loaded)
         with self._parts.registry.lock:
             self._parts.registry.note(self._slot)
             for seat in prepared:
@@ -288,15 +298,22 @@ class Replacement:
 
     def _rolled_back(self, error: BaseException) -> BaseException:
         plan = self._plan
-        cause = error.cause if isinstance(error, Refused) and error.cause is not None else error
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        now = f"{plan.name} {plan.old} is serving, with its own state." if self._slot.seats else "nothing serves."
         return RolledBack(
             f"cannot replace {plan.name} {plan.old} -> {plan.new}: {_tell(error)}{notes}. Rolled back at {self._stage}; "
-            f"{plan.name} {plan.old} is serving, with its own state.",
+            f"{now}",
             stage=self._stage,
-            cause=cause,
+            cause=_cause(error),
             advice=_advice(self._stage, error, plan.name),
         )
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Return the exception of the author's code that did it; None for a deadline or a finding of lcr's own."""
+    if isinstance(error, Refused):
+        return error.cause
+    return error.__cause__ if isinstance(error, LcrError | Hung) else error
 
 
 def _tell(error: BaseException) -> str:

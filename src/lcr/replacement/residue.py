@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from types import FunctionType, MethodType
 
 from lcr.replacement.state import attributes
 from lcr.runtime.construct import has_hook
+from lcr.runtime.handle import Handle
 from lcr.runtime.slot import Slot
 
 _LOOK_AT = 10_000  # objects; a larger state is looked at in part, which the warning says
@@ -21,8 +23,8 @@ def classes_in_state(slot: Slot) -> tuple[str, ...]:
     for seat in slot.seats:
         for value in islice(_objects(attributes(seat.instance, seat.dependencies)), _LOOK_AT):
             looked += 1
-            kind = type(value)
-            if kind.__module__ == own or kind.__module__.startswith(own + "."):
+            kind = value if isinstance(value, type | FunctionType) else type(value)
+            if f"{kind.__module__}.".startswith(f"{own}."):
                 found[kind.__qualname__] = None
     if not found:
         return ()
@@ -51,6 +53,8 @@ def _parts(value: object) -> list[object]:
         return [*islice(value, _LOOK_AT), *islice(value.values(), _LOOK_AT)]
     if isinstance(value, list | tuple | set | frozenset):
         return list(islice(value, _LOOK_AT))
-    if isinstance(value, str | bytes | int | float | type):
+    if isinstance(value, str | bytes | int | float | type | Handle):
         return []
+    if isinstance(value, MethodType):
+        return [value.__func__]
     return list(getattr(value, "__dict__", {}).values())

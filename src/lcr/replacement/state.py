@@ -43,8 +43,12 @@ def set_attributes(instance: object, values: Mapping[str, Any]) -> None:
 
 def empty(instance: object, dependencies: Mapping[str, object], keep: Mapping[str, Any] | None = None) -> None:
     """Take every attribute off an instance but its dependencies, then give it those in ``keep``."""
+    own = getattr(instance, "__dict__", {})
     for name in attributes(instance, dependencies):
-        object.__delattr__(instance, name)
+        if name in own:
+            del own[name]  # past a property of that name
+        else:
+            object.__delattr__(instance, name)
     set_attributes(instance, keep or {})
 
 
@@ -68,12 +72,12 @@ def migrate(state: Any, steps: Sequence[tuple[str, Migration]]) -> Any:
     return state
 
 
-def import_state(instance: object, state: Any) -> None:
+def import_state(instance: object, state: Any, dependencies: Mapping[str, object]) -> None:
     """Put the state in: through ``import_state``, or as attributes beside those that the constructor made."""
     if has_hook(instance, "import_state"):
         call_hook(instance, "import_state", outer_copy(state))
     elif isinstance(state, Mapping):
-        set_attributes(instance, state)
+        set_attributes(instance, {name: value for name, value in state.items() if name not in dependencies})
     elif state is not None:
         raise LcrError(
             f"{type(instance).__qualname__} has no import_state, so it can take only a mapping of attributes, "

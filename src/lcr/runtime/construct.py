@@ -42,7 +42,8 @@ def takes_context(cls: type) -> bool:
 
 def has_hook(subject: object, name: str) -> bool:
     """Tell whether a class, or an instance of one, defines this hook."""
-    return callable(getattr(subject, name, None))
+    cls = subject if isinstance(subject, type) else type(subject)
+    return callable(getattr(cls, name, None))
 
 
 def call_hook(instance: object, name: str, *arguments: Any) -> Any:

@@ -8,32 +8,46 @@ import threading
 from lcr.loaders.python import LoadedModule, load
 from lcr.loaders.source import Bundle
 
+_numbers = itertools.count(1)  # of all hosts together: the names of modules are the process's
+
 
 class Shelf:
     """Loads component modules and unloads each when its last user is gone.
 
-    Interfaces of one component that are referenced share one module; a replacement always gets a fresh one.
+    Interfaces of one component that are referenced share one module. A replacement always gets a fresh one, which
+    nobody else is given before it is committed.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
         self._users: dict[LoadedModule, int] = {}
-        self._latest: dict[tuple[str, str], LoadedModule] = {}
+        self._unproved: set[LoadedModule] = set()
 
     def take(self, bundle: Bundle, *, fresh: bool = False) -> LoadedModule:
         """Return a module executed from these bytes, with one more user. Undo: :meth:`give_back`."""
-        key = (bundle.source.text, bundle.sha)
         with self._lock:
-            found = None if fresh else self._latest.get(key)
+            found = None if fresh else self._latest(bundle)
             if found is not None:
                 self._users[found] += 1
                 return found
-        loaded = load(bundle, next(self._numbers))  # the author's code runs: not under the lock
+        loaded = load(bundle, next(_numbers))  # the author's code runs: not under the lock
         with self._lock:
             self._users[loaded] = 1
-            self._latest[key] = loaded
+            if fresh:
+                self._unproved.add(loaded)
         return loaded
+
+    def _latest(self, bundle: Bundle) -> LoadedModule | None:
+        key = (bundle.source.text, bundle.sha)
+        for loaded in reversed(self._users):
+            if (loaded.bundle.source.text, loaded.bundle.sha) == key and loaded not in self._unproved:
+                return loaded
+        return None
+
+    def approve(self, loaded: LoadedModule) -> None:
+        """Let a fresh module be shared from now on: what it was loaded for is committed."""
+        with self._lock:
+            self._unproved.discard(loaded)
 
     def keep(self, loaded: LoadedModule) -> None:
         """Count one more user of a module that has one. Undo: :meth:`give_back`."""
@@ -47,5 +61,5 @@ class Shelf:
             if self._users[loaded]:
                 return
             del self._users[loaded]
-            self._latest = {key: other for key, other in self._latest.items() if other is not loaded}
+            self._unproved.discard(loaded)
         loaded.unload()
