@@ -7,6 +7,7 @@ folder that is printed at the end. Exit status 0 only when no request failed and
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import subprocess
@@ -161,7 +162,7 @@ def longest_gap(requests: list[dict[str, float]], began: float, ended: float) ->
     longest = 0.0
     for client in range(CLIENTS):
         answers = [each["ended"] for each in requests if each["client"] == client]
-        for before, after in zip(answers, answers[1:], strict=False):
+        for before, after in itertools.pairwise(answers):
             if after >= began and before <= ended:
                 longest = max(longest, after - before)
     return longest
@@ -169,7 +170,7 @@ def longest_gap(requests: list[dict[str, float]], began: float, ended: float) ->
 
 def quiet_gap(requests: list[dict[str, float]], steps: list[Step]) -> float:
     """Return the longest gap in the times between the steps."""
-    windows = zip(steps, steps[1:], strict=False)
+    windows = itertools.pairwise(steps)
     # A little apart from the commands, whose own processes take a core for a moment when they start and end.
     return max(longest_gap(requests, before.ended + 0.3, after.began - 0.3) for before, after in windows)
 

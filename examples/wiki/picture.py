@@ -8,7 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot  # noqa: E402  # after the backend is chosen: there may be no screen
+from matplotlib import pyplot  # after the backend is chosen: there may be no screen
 
 
 def draw(path: Path, requests: list[dict[str, float]], steps: list[tuple[str, float, float]]) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lcr.cli.exits import run
+from lcr.cli.entry import run
 
 
 @pytest.fixture(autouse=True)

@@ -583,8 +583,6 @@ def test_an_instance_that_goes_while_the_new_is_prepared_leaves_nothing(componen
     calls.join()
     assert replaced[0].outcome == "committed"
     assert other.version() == "1.1"
-    # BUG: Replacement._commit pops the undo of the leftover candidate as well, so it is never destructed and its
-    # dependencies stay referenced.
     assert ("destruct", "1.1") in gone.log
     assert status(components.host, "clock").references == 1
 
@@ -925,8 +923,6 @@ def test_two_hosts_of_one_process_do_not_share_modules(components: Components) -
     first = components.host.reference("counter", "==1.0")
     before = modules()
     with lcr.Host(path=[components.aside]) as second:
-        # BUG: each Shelf counts its loads from 1, so both modules are named counter_1_0__lcr1, and the second host gets
-        # the first one's out of sys.modules.
         assert not hasattr(second.reference("counter"), "add")
         assert len(modules()) == len(before) + 1
     assert modules() == before

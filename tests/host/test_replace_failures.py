@@ -315,7 +315,6 @@ def test_what_cannot_be_right_is_rolled_back(
 def test_a_finding_of_lcrs_own_has_no_cause(scene: Scene, parts: dict[str, str]) -> None:
     """``cause`` is what the author's code raised, "or None where it was a deadline or a finding of lcr's own"."""
     scene.candidate(**parts)
-    # BUG: Replacement._rolled_back puts lcr's own LcrError there.
     assert scene.fail(lcr.RolledBack).cause is None
 
 
@@ -324,7 +323,6 @@ def test_a_destructor_that_raises_during_the_undoing_is_a_note(scene: Scene, exc
     """What was the matter first stays the cause; everything else is undone all the same."""
     scene.candidate(rest="def self_test(self): raise ValueError('boom')", destructor=f"raise {exception}('stuck')")
     error = scene.fail(lcr.RolledBack)
-    # BUG: undoing() lets a BaseException through, which then takes the place of the first error.
     assert str(error.cause) == "boom"
     assert f"while this was undone: {exception}: stuck" in str(error)
     scene.check("rolled_back", "prepare")
@@ -412,7 +410,6 @@ def test_a_failed_repair_by_itself_leaves_the_modules_as_they_were_shared(compon
     a = components.host.reference("a")
     with pytest.raises(lcr.RolledBack):
         components.host.replace("a", 1)
-    # BUG: Shelf.take(fresh=True) puts the candidate's module into `_latest`; when it is given back, the entry goes.
     assert components.host.reference("b").shared() is a.shared()
 
 
@@ -504,7 +501,6 @@ def test_a_deadline_has_no_cause(scene: Scene) -> None:
     next(generator)
     error = scene.fail(lcr.RolledBack, deadline=0.01)
     generator.close()
-    # BUG: Replacement._rolled_back puts lcr's own LcrError there.
     assert error.cause is None
 
 
@@ -655,7 +651,6 @@ def test_a_replacement_awaited_from_inside_is_refused(scene: Scene) -> None:
     with pytest.raises(lcr.Refused, match="from inside one of its own calls"):
         asyncio.run(scene.handle.wait(ask))
     gc.collect()  # the refusal's traceback held the coroutine
-    # BUG: replace_async() asks the engine before carry_out(), which is what writes the history.
     scene.check("refused", "plan")
 
 
@@ -732,8 +727,6 @@ def test_when_the_last_reference_goes_meanwhile_there_is_nothing_to_replace(scen
     assert isinstance(error, lcr.RolledBack)
     assert scene.probe.log == ["+1.0", "+1.1", "-1.0", "-1.1"]
     assert scene.host.snapshot().interfaces == ()
-    # BUG: prepare_seat() makes aliases of the released seat's instance, which is None, and Replacement._rolled_back
-    # always says that the old one serves.
     assert "the last reference to store was released meanwhile" in str(error)
     assert "is serving" not in str(error)
 
@@ -753,7 +746,6 @@ def test_an_instance_that_goes_while_its_successor_is_constructed_does_not_stop_
     components.host.release(handle)
     goes.go.set()
     calls.join()
-    # BUG: as above.
     assert isinstance(result[0], lcr.Report), result
     assert other.put(1) == "1.1"
     assert goes.log == ["+1.0", "+1.1", "-1.0", "-1.1"]
@@ -813,9 +805,6 @@ def test_an_interrupt_before_the_commit_rolls_back(scene: Scene, interrupt: Call
     with pytest.raises(KeyboardInterrupt):
         scene.host.replace("store", "1.1")
     assert scene.probe.log == ["+1.0", "+1.1", "tested", "-1.1"]
-    # BUG: Engine._carry_out writes a record for RolledBack only, and the interrupt takes its place. And on CPython 3.11
-    # an interrupted Thread.join() marks the thread as ended, so that the second join() does not wait: the interrupt
-    # comes out, and the lock is free, while the replacement goes on.
     scene.check("rolled_back", scene.host.history()[-1].stage)
 
 
@@ -827,5 +816,4 @@ def test_an_interrupt_after_the_commit_comes_too_late(components: Components, in
     with pytest.raises(KeyboardInterrupt):
         scene.host.replace("store", "1.1")
     assert scene.handle.put("x") == "1.1"
-    # BUG: as above.
     assert [(record.outcome, record.new) for record in scene.host.history()] == [("committed", "1.1")]

@@ -213,7 +213,6 @@ def test_a_value_kept_under_the_name_of_a_dependency_gives_way_to_it(box: Box) -
     box.components.write("clock.py", '@lcr.interface("clock", version=1)\nclass Clock:\n    def now(self): return 12\n')
     handle = box.serve(PLAIN.replace("self.number = 1", "self.clock = None; self.number = 1"))
     box.replace(PLAIN + "clock = lcr.requires('clock')\n")
-    # BUG: import_state() sets it over the handle.
     assert handle.get("clock") is not None
 
 
@@ -298,8 +297,6 @@ def test_an_attribute_behind_a_property_of_its_name_moves(box: Box) -> None:
     cell = handle.cell()
     report = box.replace(body)
     assert handle.add(1) == 3
-    # BUG: state.empty() deletes with object.__delattr__, which asks the property and raises; after the commit this ends
-    # the retirement half-way: `previous` is not set, and the modules before are not unloaded.
     assert (report.warnings, cell(), box.host.snapshot().interfaces[0].previous) == ((), {}, "1.0")
 
 
@@ -312,7 +309,6 @@ def test_a_failed_transfer_takes_an_attribute_behind_a_property_off_again(box: B
     body += "def destruct(self): self.probe.log.append(self.value)\n"
     with pytest.raises(lcr.RolledBack) as caught:
         box.replace(body)
-    # BUG: as above.
     assert "while this was undone" not in str(caught.value)
     assert box.probe.log == [[0]]
     assert handle.get() == [1]
@@ -325,7 +321,6 @@ def test_a_catch_all_getattr_is_no_hook(box: Box) -> None:
     handle = box.serve(body)
     handle.set("number", 7)
     report = box.replace(body)
-    # BUG: has_hook() asks the instance; describe() asks the class. The state was silently lost.
     assert (handle.get("number"), report.moved) == (7, 3)
 
 
@@ -635,5 +630,4 @@ def test_an_exporting_version_is_not_looked_into(box: Box) -> None:
 def test_code_of_the_old_version_in_the_state_is_warned_of(box: Box, value: str) -> None:
     """A bound method in a table of handlers leads to the emptied instance; a function or class to the old module."""
     box.serve(PLAIN.replace("[probe.thing]", value), top=OWN)
-    # BUG: residue looks for instances only, and not at bound methods, functions and classes of the old module.
     assert box.replace(PLAIN).warnings

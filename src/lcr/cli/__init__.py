@@ -7,6 +7,6 @@ import sys
 
 def main() -> None:
     """Run the ``lcr`` command and exit with its status."""
-    from lcr.cli.exits import run
+    from lcr.cli.entry import run
 
     sys.exit(run())

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -20,31 +17,6 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 STATUSES = {"rolled_back": ROLLED_BACK, "refused": REFUSED, "not_found": REFUSED, "bad_request": USAGE, "internal": BUG}
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, or those of the process; return the exit status."""
-    from lcr.cli.commands import lcr
-
-    try:
-        status = lcr.main(arguments, prog_name="lcr", standalone_mode=False)
-        sys.stdout.flush()
-        return status if isinstance(status, int) else DONE
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; what a host was asked to do, it goes on with: `lcr history` tells.", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-        return BROKEN_PIPE
-    except Exception:
-        traceback.print_exc()
-        click.echo("This is a bug in lcr. Please report it, with the traceback.", err=True)
-        return BUG
 
 
 def told(command: F) -> F:

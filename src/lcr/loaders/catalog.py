@@ -22,6 +22,7 @@ from lcr.model.report import Problem
 # A change within the clock's granularity of a scan leaves the same modification time behind: a folder that was changed
 # so shortly before a scan is not trusted, and scanned again.
 _UNSETTLED = 0.05  # seconds
+_MISSING = -1  # in place of a modification time
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Catalog:
         self._described: dict[Path, _Described] = {}
         self._by_name: dict[str, tuple[Offer, ...]] = {}
         self._problems: tuple[Problem, ...] = ()
+        self._has_young = False  # a file that may have been seen half-written
 
     def offers(self, name: str) -> tuple[Offer, ...]:
         """Return all versions of a name, the highest first; of equal ones only the first on the path."""
@@ -84,7 +86,11 @@ class Catalog:
 
     def _is_fresh(self, name: str) -> bool:
         known = self._by_name.get(name)
-        if not known or any(_mtime(folder) != seen or seen is None for folder, seen in self._folders.items()):
+        if (
+            not known
+            or self._has_young
+            or any(_mtime(folder) != seen or seen is None for folder, seen in self._folders.items())
+        ):
             return False
         return all(self._is_unchanged(offer.source) for offer in known)
 
@@ -96,6 +102,7 @@ class Catalog:
     def _scan(self) -> None:
         began = time.time()
         self._folders = {}
+        self._has_young = False
         missing: list[Problem] = []
         described: dict[Path, _Described] = {}
         for entry in self._path:
@@ -108,10 +115,16 @@ class Catalog:
     def _components(self, entry: Path, began: float, missing: list[Problem]) -> list[Path]:
         if entry.is_dir() and not (entry / "__init__.py").exists():
             mtime = _mtime(entry)
-            self._folders[entry] = mtime if mtime is not None and _is_settled(mtime, began) else None
-            return [Path(found.path) for found in sorted(os.scandir(entry), key=lambda e: e.name) if _may_be(found)]
+            self._folders[entry] = mtime if _is_settled(mtime, began) else None
+            try:
+                return [Path(found.path) for found in sorted(os.scandir(entry), key=lambda e: e.name) if _may_be(found)]
+            except OSError as error:
+                self._folders[entry] = None
+                missing.append(Problem(str(entry), error.strerror or str(error)))
+                return []
         if entry.exists():
             return [entry]
+        self._folders[entry] = _MISSING
         missing.append(Problem(str(entry), "it is on the path and is not there"))
         return []
 
@@ -123,6 +136,7 @@ class Catalog:
                 return before
             bundle = read(path)
             is_settled = all(_is_settled(mtime, began) for _, _, mtime, _ in bundle.source.stamp)
+            self._has_young = self._has_young or not is_settled
             if before is not None and before.offers and before.offers[0].sha == bundle.sha:
                 return _Described(bundle.source, before.offers, before.problems, is_settled)
             return _Described(bundle.source, *describe(bundle), is_settled)
@@ -149,14 +163,15 @@ class Catalog:
 def _may_be(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith(("_", ".")):
         return False
-    return entry.name.endswith(".py") if entry.is_file() else Path(entry.path, "__init__.py").is_file()
+    # A link that leads nowhere is neither file nor folder, and is to be reported.
+    return Path(entry.path, "__init__.py").is_file() if entry.is_dir() else entry.name.endswith(".py")
 
 
-def _mtime(folder: Path) -> int | None:
+def _mtime(folder: Path) -> int:
     try:
         return os.stat(folder).st_mtime_ns
     except OSError:
-        return None
+        return _MISSING
 
 
 def _stamp(path: Path) -> Stamp | None:

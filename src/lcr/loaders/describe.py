@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lcr.loaders.source import Bundle, Offer
-from lcr.model.component import Declaration, declare
+from lcr.model.component import Declaration, Verbatim, declare, requires
 from lcr.model.interface import (
     HOOKS,
     KEYWORD_ONLY,
@@ -23,7 +25,6 @@ from lcr.model.interface import (
     migration_of,
 )
 from lcr.model.report import Problem
-from lcr.model.version import Range
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -54,9 +55,8 @@ def _describe_file(bundle: Bundle, name: str, content: bytes, offers: list[Offer
     path = _path(bundle, name)
     try:
         tree = ast.parse(content, name)
-    except (SyntaxError, ValueError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        problems.append(Problem(path, f"{line}{error.msg if isinstance(error, SyntaxError) else error}"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: too deep for the parser
+        problems.append(Problem(path, _why_not_parsed(error)))
         return
     names = _Names.of(tree)
     top = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -78,6 +78,12 @@ def _describe_file(bundle: Bundle, name: str, content: bytes, offers: list[Offer
         )
 
 
+def _why_not_parsed(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
+    return str(error) or "too deep for the parser"
+
+
 def _path(bundle: Bundle, name: str) -> str:
     assert bundle.source.path is not None
     return str(bundle.source.path / name) if bundle.source.kind == "package" else str(bundle.source.path)
@@ -97,9 +103,13 @@ class _Names:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 modules |= {alias.asname or alias.name for alias in node.names if alias.name == "lcr"}
+                modules |= {"lcr" for alias in node.names if alias.name.startswith("lcr.") and not alias.asname}
             elif isinstance(node, ast.ImportFrom) and node.module == "lcr" and not node.level:
                 for alias in node.names:
-                    if alias.name in found:
+                    if alias.name == "*":
+                        found["interface"].add("interface")
+                        found["requires"].add("requires")
+                    elif alias.name in found:
                         found[alias.name].add(alias.asname or alias.name)
         return cls(frozenset(modules), frozenset(found["interface"]), frozenset(found["requires"]))
 
@@ -134,11 +144,18 @@ def _literals(call: ast.expr, what: str) -> tuple[list[object], dict[str, object
 def _literal(node: ast.expr, what: str, name: str) -> object:
     try:
         return ast.literal_eval(node)
-    except ValueError as error:
-        text = ast.unparse(node)
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        text = _source(node)
         raise ValueError(
             f"{what}: argument {name} must be a literal, since it is read without running the file; it is {text}"
         ) from error
+
+
+def _source(node: ast.expr) -> str:
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "too deep to show"
 
 
 def _declared(call: ast.expr) -> Declaration:
@@ -158,35 +175,46 @@ class _Class:
     def __init__(self, node: ast.ClassDef, top: Mapping[str, ast.ClassDef], names: _Names) -> None:
         self._names = names
         self.complete = all(names.declaration(node) is d for d in node.decorator_list)
-        self._body = self._merge(node, top, ())
+        self._body: dict[str, ast.stmt | None] = {}
+        for each in reversed(self._line_of(node, top)):
+            for statement in each.body:
+                self._add(statement, self._body)
 
-    def _merge(
-        self, node: ast.ClassDef, top: Mapping[str, ast.ClassDef], above: tuple[str, ...]
-    ) -> dict[str, ast.stmt | None]:
-        """Return the attributes that a class sets, by name, those of its bases first; None: nothing known of it."""
-        merged: dict[str, ast.stmt | None] = {}
-        if node.keywords or node.name in above:
-            self.complete = False
-        for base in reversed(node.bases):
-            known = isinstance(base, ast.Name) and base.id in top and base.id not in above
-            if known:
-                assert isinstance(base, ast.Name)
-                merged |= self._merge(top[base.id], top, (*above, node.name))
-            elif not (isinstance(base, ast.Name) and base.id == "object"):
+    def _line_of(self, node: ast.ClassDef, top: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
+        """Return a class and those of its bases that stand in the module, in the order in which Python looks them up."""
+        made: dict[type, ast.ClassDef] = {}
+
+        def make(node: ast.ClassDef, above: tuple[str, ...]) -> type:
+            if node.keywords:
                 self.complete = False
-        for statement in node.body:
-            self._add(statement, merged)
-        return merged
+            bases = []
+            for base in node.bases:
+                if isinstance(base, ast.Name) and base.id in top and base.id not in (*above, node.name):
+                    known = next((cls for cls, each in made.items() if each is top[base.id]), None)
+                    bases.append(known or make(top[base.id], (*above, node.name)))
+                elif not (isinstance(base, ast.Name) and base.id == "object"):
+                    self.complete = False
+            cls = type(node.name, tuple(bases), {})  # empty: only for its order of resolution
+            made[cls] = node
+            return cls
+
+        try:
+            return [made[cls] for cls in make(node, ()).__mro__[:-1]]
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
     def _add(self, statement: ast.stmt, merged: dict[str, ast.stmt | None]) -> None:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            merged.pop(statement.name, None)
             merged[statement.name] = statement
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(statement)):
+                self.complete = False
             for target in targets:
                 if isinstance(target, ast.Name) and statement.value is not None:
                     merged[target.id] = statement
+                elif isinstance(target, ast.Tuple | ast.List):
+                    self.complete = False
         elif not isinstance(statement, ast.Pass | ast.ClassDef) and not _is_text(statement):
             self.complete = False  # an if, a for, a try: what it defines, only running it would tell
 
@@ -201,7 +229,7 @@ class _Class:
             functions=functions,
             dependencies=tuple(self._dependencies()),
             migrations=tuple(sorted(link for name in self._body if (link := migration_of(name)) is not None)),
-            hooks=HOOKS & set(self._body),
+            hooks=frozenset(name for name in HOOKS & set(self._body) if not _is_plain(self._body[name])),
             complete=self.complete,
         )
 
@@ -210,6 +238,9 @@ class _Class:
             missing = [name for name in said.functions if name not in self._body]
             if missing and self.complete:
                 raise ValueError(f"functions of {said.name} {said.version}: {', '.join(missing)} not there")
+            wrong = [name for name in said.functions if name in self._body and self._is_no_method(self._body[name])]
+            if wrong:
+                raise ValueError(f"functions of {said.name} {said.version}: {', '.join(wrong)} is no method")
             for name in said.functions:
                 yield self._function(name)
             return
@@ -221,10 +252,15 @@ class _Class:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             return not any(_is_property(decorator) for decorator in statement.decorator_list)
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        # `part = functools.partialmethod(...)`: a call may give a callable. A plain value does not.
-        if isinstance(value, ast.Call | ast.Name | ast.Attribute | ast.Lambda) and not self._names.requirement(value):
+        # `part = functools.partialmethod(...)`: an expression may give a callable. A plain value does not.
+        if not (isinstance(value, ast.Lambda) or _is_plain(statement) or self._names.requirement(value)):
             self.complete = False
         return isinstance(value, ast.Lambda)
+
+    def _is_no_method(self, statement: ast.stmt | None) -> bool:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            return any(_is_property(decorator) for decorator in statement.decorator_list)
+        return _is_plain(statement)
 
     def _function(self, name: str) -> Function:
         statement = self._body.get(name)
@@ -246,11 +282,35 @@ class _Class:
 
 def _dependency(attribute: str, call: ast.Call) -> Dependency:
     positional, named = _literals(call, "lcr.requires")
-    given = dict(zip(("name", "range"), positional, strict=False)) | named
-    name = given.get("name")
-    if not isinstance(name, str) or set(given) - {"name", "range"} or len(positional) > 2:
-        raise ValueError("lcr.requires takes an interface's name and a range")
-    return Dependency(attribute, name, Range.of(given.get("range")))  # type: ignore[arg-type]
+    try:
+        made = requires(*positional, **named)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and "takes an interface" not in str(error):
+            raise
+        raise ValueError("lcr.requires takes an interface's name and a range") from error
+    return Dependency(attribute, made.name, made.range)
+
+
+_PLAIN = (
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Set,
+    ast.Dict,
+    ast.JoinedStr,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
+
+
+def _is_plain(statement: ast.stmt | None) -> bool:
+    """Tell whether it assigns what can be no callable."""
+    return isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, _PLAIN)
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -273,10 +333,12 @@ def _kind(node: _Def) -> str:
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Walk a function's body, but not the functions and classes inside it."""
-    for child in ast.iter_child_nodes(node):
+    todo = list(ast.iter_child_nodes(node))
+    while todo:
+        child = todo.pop()
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            yield from _own_nodes(child)
+            todo += ast.iter_child_nodes(child)
 
 
 def _parameters(arguments: ast.arguments, *, is_bound: bool) -> Iterator[Parameter]:
@@ -294,9 +356,23 @@ def _parameters(arguments: ast.arguments, *, is_bound: bool) -> Iterator[Paramet
 
 
 def _text(node: _Def, is_bound: bool) -> str:
-    arguments = ast.unparse(node.args)
-    if is_bound:
-        first, _, rest = arguments.partition(", ")
-        arguments = rest.removeprefix("/, ") if not first.startswith("*") else arguments
+    found = node.args
+    listed: list[tuple[ast.arg, Any]] = [(a, inspect.Parameter.POSITIONAL_ONLY) for a in found.posonlyargs]
+    listed += [(a, inspect.Parameter.POSITIONAL_OR_KEYWORD) for a in found.args]
+    defaults = [None] * (len(listed) - len(found.defaults)) + list(found.defaults)
+    parameters = [_written(a, kind, default) for (a, kind), default in zip(listed, defaults, strict=True)][is_bound:]
+    if found.vararg is not None:
+        parameters.append(_written(found.vararg, inspect.Parameter.VAR_POSITIONAL))
+    for a, default in zip(found.kwonlyargs, found.kw_defaults, strict=True):
+        parameters.append(_written(a, inspect.Parameter.KEYWORD_ONLY, default))
+    if found.kwarg is not None:
+        parameters.append(_written(found.kwarg, inspect.Parameter.VAR_KEYWORD))
     returns = f" -> {ast.unparse(node.returns).strip(chr(39))}" if node.returns is not None else ""
-    return f"{node.name}({arguments}){returns}"
+    return f"{node.name}{inspect.Signature(parameters)}{returns}"
+
+
+def _written(argument: ast.arg, kind: Any, default: ast.expr | None = None) -> inspect.Parameter:
+    """Return a parameter that shows as it is written in the source."""
+    given = {"annotation": argument.annotation, "default": default}
+    shown = {key: Verbatim(ast.unparse(value)) for key, value in given.items() if value is not None}
+    return inspect.Parameter(argument.arg, kind, **shown)

@@ -16,7 +16,7 @@ import linecache
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.abc import ExecutionLoader, MetaPathFinder
+from importlib.abc import ExecutionLoader, MetaPathFinder, SourceLoader
 from importlib.readers import FileReader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -93,6 +93,7 @@ class _Finder(MetaPathFinder):
         """Give the spec of this component's own module or of one below it, and of no other."""
         found = self._file_of(fullname)
         if found is None:
+            self._refuse_newer_source(fullname, path)
             return None
         file, is_package = found
         source = self._bundle.source
@@ -106,6 +107,14 @@ class _Finder(MetaPathFinder):
         if is_package:
             spec.submodule_search_locations = [str(real.parent)]
         return spec
+
+    def _refuse_newer_source(self, fullname: str, path: Sequence[str] | None) -> None:
+        """Keep the ordinary finder from a source file that came into the folder after this load's bytes were read."""
+        if not fullname.startswith(self._name + "."):
+            return
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and isinstance(spec.loader, SourceLoader):
+            raise ModuleNotFoundError(f"No module named {fullname!r} when it was loaded", name=fullname)
 
     def _file_of(self, fullname: str) -> tuple[str, bool] | None:
         if fullname == self._name:

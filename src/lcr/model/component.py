@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import MethodType
+from types import ClassMethodDescriptorType, MethodType
 from typing import Any, TypeVar
 
 from lcr.model.interface import (
@@ -95,10 +95,9 @@ def interface(
     names the functions where they are not just the public methods. The arguments must be literals: they are read from
     the source without running it.
     """
-    if isinstance(functions, list | tuple | set | frozenset) or functions is None:
-        given: object = functions
-    else:
-        given = list(functions) if not isinstance(functions, str) else functions
+    given: object = functions
+    if isinstance(functions, Iterator):
+        given = list(functions)
     declaration = declare(name, version, replaces, schema, scope, given)
 
     def decorate(cls: C) -> C:
@@ -202,16 +201,31 @@ def describe_function(cls: type, name: str) -> Function:
     except (TypeError, ValueError):  # inspect cannot tell, as for many functions written in C
         return Function(name, _kind(static), None, f"{name}(...)")
     described = tuple(Parameter(p.name, _KINDS[p.kind], _is_required(p)) for p in parameters)
-    text = str(inspect.Signature(parameters)) if parameters else "()"
+    text = str(inspect.Signature([_unquoted(p) for p in parameters])) if parameters else "()"
     return Function(name, _kind(static), described, f"{name}{text}{_returns(cls, name)}")
+
+
+class Verbatim(str):
+    """An annotation or a default that shows in a signature as it was written."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _unquoted(parameter: inspect.Parameter) -> inspect.Parameter:
+    given = parameter.annotation
+    return parameter.replace(annotation=Verbatim(given)) if isinstance(given, str) else parameter
 
 
 def _callers_parameters(cls: type, name: str, static: object) -> list[inspect.Parameter]:
     found = list(inspect.signature(getattr(cls, name)).parameters.values())
-    bound_already = isinstance(static, staticmethod | classmethod) or isinstance(getattr(cls, name), MethodType)
-    if bound_already or not hasattr(type(static), "__get__"):
+    is_bound = isinstance(static, staticmethod | classmethod | ClassMethodDescriptorType)
+    if is_bound or isinstance(getattr(cls, name), MethodType) or not hasattr(type(static), "__get__"):
         return found
-    return found[1:] if found and found[0].kind not in (found[0].KEYWORD_ONLY, found[0].VAR_KEYWORD) else found
+    takes_self = found and found[0].kind in (found[0].POSITIONAL_ONLY, found[0].POSITIONAL_OR_KEYWORD)
+    return found[1:] if takes_self else found  # of ``*args``, self is the first, and there is room for more
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:
@@ -236,11 +250,10 @@ def _kind(static: object) -> str:
 
 
 def _dependencies(cls: type) -> Iterator[Dependency]:
-    found: dict[str, Requirement] = {}
-    for base in reversed(cls.__mro__):
-        found |= {name: value for name, value in vars(base).items() if isinstance(value, Requirement)}
-    for attribute, requirement in found.items():
-        yield Dependency(attribute, requirement.name, requirement.range)
+    for attribute in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
+        requirement = inspect.getattr_static(cls, attribute)
+        if isinstance(requirement, Requirement):
+            yield Dependency(attribute, requirement.name, requirement.range)
 
 
 def migrations_of(cls: type) -> dict[tuple[int, int], Callable[[Any], Any]]:

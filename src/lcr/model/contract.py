@@ -52,12 +52,19 @@ def _by_position(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> Iter
     if len(before) > len(after) and not _has(new, VAR_POSITIONAL):
         names = ", ".join(p.name for p in before[len(after) :])
         yield f"{names} can no longer be passed by position"
-    for was, now in zip(before, after, strict=False):
-        if was.name != now.name and now.name in {p.name for p in before}:
-            yield f"the order of its parameters changed: {was.name} is where {now.name} was not"
+    places = {p.name: place for place, p in enumerate(after) if p.kind == POSITIONAL}
+    for place, was in enumerate(before):
+        if was.kind == POSITIONAL and places.get(was.name, place) != place:
+            yield (
+                f"the order of its parameters changed: {was.name} is where {after[place].name} was not"
+                if place < len(after)
+                else f"the order of its parameters changed: {was.name} comes earlier"
+            )
             return
-        if was.required is False and now.required and was.name == now.name:
-            yield f"{now.name} has no default any more"
+    reach = len(after) if _has(old, VAR_POSITIONAL) else len(before)  # how far arguments by position may go
+    for was in old:
+        if was.kind == KEYWORD_ONLY and places.get(was.name, reach) < reach:
+            yield f"{was.name} was passed by name only, and is where another argument goes by position"
 
 
 def _by_name(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> Iterator[str]:
@@ -71,14 +78,39 @@ def _by_name(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> Iterator
 
 
 def _required(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> Iterator[str]:
-    known, before = {p.name: p for p in old}, _positional(old)
-    for place, now in enumerate(_positional(new)):
-        if now.required and now.name not in known and place >= len(before):
-            yield f"{now.name} is a new required parameter"
-    for now in new:
-        was = known.get(now.name)
-        if now.kind == KEYWORD_ONLY and now.required and (was is None or not was.required):
-            yield f"{now.name} has no default any more" if was else f"{now.name} is a new required parameter"
+    known, renamed = {p.name: p for p in old}, _renamed(old, new)
+    for place, now in enumerate((*_positional(new), *(p for p in new if p.kind == KEYWORD_ONLY))):
+        if now.required and place not in renamed and not _is_always_given(now, place, old):
+            was = known.get(now.name)
+            if was is None:
+                yield f"{now.name} is a new required parameter"
+            else:
+                yield (
+                    f"{now.name} has no default any more"
+                    if not was.required
+                    else f"{now.name} is passed in another way"
+                )
+
+
+def _renamed(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> set[int]:
+    """Return the places whose parameter is reported as gone or renamed already."""
+    if _has(new, VAR_KEYWORD):
+        return set()
+    names, places = {p.name for p in new}, zip(_positional(old), _positional(new), strict=False)
+    return {place for place, (was, _) in enumerate(places) if was.kind == POSITIONAL and was.name not in names}
+
+
+def _is_always_given(now: Parameter, place: int, old: tuple[Parameter, ...]) -> bool:
+    """Tell whether every call that is right for ``old`` fills a parameter: by its place, or by its name."""
+    before = _positional(old)
+    if now.kind != KEYWORD_ONLY and place < sum(p.kind == POSITIONAL_ONLY and p.required for p in before):
+        return True
+    was = next((p for p in old if p.name == now.name and p.required), None)
+    if was is None or now.kind == POSITIONAL_ONLY:
+        return False
+    return was.kind == KEYWORD_ONLY or (
+        now.kind == POSITIONAL and was.kind == POSITIONAL and before.index(was) >= place
+    )
 
 
 def _positional(parameters: tuple[Parameter, ...]) -> list[Parameter]:

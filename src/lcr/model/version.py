@@ -67,9 +67,11 @@ class Range:
         """Return the range that was given: None is any, an int or a bare version is exactly that one."""
         if isinstance(given, Range):
             return given
-        text = "" if given is None else str(given).strip()
+        if given is not None and not isinstance(given, str):
+            given = str(Version.of(given))
+        text = "" if given is None else given.strip()
         if text and text[0] not in "<>=!~":
-            text = f"=={Version.of(given if isinstance(given, int) else text)}"
+            text = f"=={Version.of(text)}"
         return cls(text, _specifiers(text))
 
     @property
@@ -86,7 +88,7 @@ class Range:
         return self.specifiers.contains(version.parsed, prereleases=True)
 
     def _names_prerelease(self) -> bool:
-        return any(_is_prerelease(specifier.version) for specifier in self.specifiers)
+        return any(s.operator != "!=" and _is_prerelease(s.version) for s in self.specifiers)
 
     def __str__(self) -> str:
         return self.text or "any"
@@ -119,7 +121,7 @@ class Replaces:
             return cls("", None)
         epoch = f"{version.parsed.epoch}!" if version.parsed.epoch else ""
         # `<2.0` leaves out 2.0's own pre-releases by PEP 440, hence `<=` and an exception for the version itself.
-        text = f">={epoch}{version.parsed.major}.dev0,<={version.parsed},!={version.parsed}"
+        text = f">={epoch}{version.parsed.major}.dev0,<={version.parsed.public},!={version.parsed.public}"
         return cls(f"lower versions of {version.parsed.major}", _specifiers(text))
 
     def covers(self, other: Version) -> bool:

@@ -51,7 +51,9 @@ class Planner:
     def _plan(self, wish: Wish, slot: Slot, candidate: Candidate) -> Plan:
         old, new = slot.interface, candidate.interface
         loads, unmet = self._loads(slot, candidate)
-        breaks = mismatches(old.functions, new.functions)
+        # What is not known of a candidate before it is loaded is not compared; it is checked whole once it is loaded.
+        known = old.functions if new.complete else [f for f in old.functions if f.name in new.function_names]
+        breaks = mismatches(known, new.functions)
         chain = chain_of(slot, new)
         is_back = wish.action == "rollback"
         tolerated = is_back or wish.allow_break
