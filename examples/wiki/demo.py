@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from picture import draw
-
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "out" / "wiki-demo"
 LCR = [sys.executable, "-m", "lcr"]
@@ -175,10 +173,11 @@ def quiet_gap(requests: list[dict[str, float]], steps: list[Step]) -> float:
     return max(longest_gap(requests, before.ended + 0.3, after.began - 0.3) for before, after in windows)
 
 
-def report(steps: list[Step], requests: list[dict[str, float]], counted: int, others: int) -> bool:
+def report(outcome: Outcome) -> bool:
     """Print the table; return whether all is as it must be."""
+    steps, requests, counted = outcome.steps, outcome.requests, outcome.counted
     failed = [each for each in requests if each["problem"]]
-    served = len(requests) - len(failed) + others
+    served = len(requests) - len(failed) + outcome.others
     seconds = max(each["ended"] for each in requests) - min(each["began"] for each in requests)
     print(f"\n{'step':<28} {'pause':>10} {'longest gap':>12}")
     for step in steps:
@@ -195,28 +194,44 @@ def report(steps: list[Step], requests: list[dict[str, float]], counted: int, ot
     return not failed and served == counted
 
 
-def main() -> int:
-    """Run the demonstration."""
-    began = time.monotonic()
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a demonstration."""
+
+    steps: list[Step]
+    requests: list[dict[str, float]]
+    counted: int  # views, as the counter tells
+    others: int  # views that were not asked for by the clients
+
+
+def demonstrate(quiet: float = QUIET) -> Outcome:
+    """Run the service and the clients, and give the commands; raises Failed when one does not do what it must."""
     OUT.mkdir(parents=True, exist_ok=True)
     pages = sorted(path.name for path in (HERE / "documents").glob("*.md"))
     # A run-time folder of its own: this host must not be mixed up with others that run on the machine.
     with tempfile.TemporaryDirectory(prefix="lcr-", dir="/tmp") as folder:
         environment = os.environ | {"XDG_RUNTIME_DIR": folder, "WIKI_PORT": "0"}
         steps: list[Step] = []
-        others = 0  # views that were not asked for by the clients
         with service(environment) as port:
             print(f"the wiki serves {len(pages)} documents on http://127.0.0.1:{port}")
             with clients(port, pages) as requests:
-                time.sleep(QUIET)
+                time.sleep(quiet)
                 for step in STEPS:
                     steps.append(perform(step, port, environment))
-                    others += 1
-                    time.sleep(QUIET)
+                    time.sleep(quiet)
             counted = sum(json.loads(get(port, "/views")).values())
             steps = with_pauses(steps, pauses(environment))
-    is_well = report(steps, requests, counted, others)
-    picture = draw(OUT / "latency.png", requests, [(s.title, s.began, s.ended) for s in steps])
+    return Outcome(steps, requests, counted, others=len(steps))
+
+
+def main() -> int:
+    """Run the demonstration, and show what came of it."""
+    from picture import draw  # last of all: it takes a second to import, and the numbers do not need it
+
+    began = time.monotonic()
+    outcome = demonstrate()
+    is_well = report(outcome)
+    picture = draw(OUT / "latency.png", outcome.requests, [(s.title, s.began, s.ended) for s in outcome.steps])
     print(f"\nlog      {OUT / 'service.log'}\npicture  {picture}")
     print(f"{'Nothing was lost.' if is_well else 'SOMETHING WAS LOST.'} It took {time.monotonic() - began:.0f} s.")
     return 0 if is_well else 1
