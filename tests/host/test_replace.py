@@ -928,3 +928,15 @@ def test_two_hosts_of_one_process_do_not_share_modules(components: Components) -
     assert modules() == before
     assert components.host.replace("counter").outcome == "committed"
     assert first.version() == "1.1"
+
+
+def test_a_file_that_could_not_be_read_is_a_warning_of_the_plan(components: Components) -> None:
+    """When nobody said which version is meant, it may have been the one in that file."""
+    components.write("a.py", '@lcr.interface("it", version="1.0")\nclass It:\n    def f(self): return 1\n')
+    components.host.reference("it")
+    components.write("b.py", '@lcr.interface("it", version="1.1")\nclass It:\n    def f(self): return 2\n')
+    components.write("c.py", '@lcr.interface("it", version="1.2"\n')
+    report = components.host.replace("it")
+    assert report.new == "1.1"
+    assert [("c.py" in each, "not considered" in each) for each in report.warnings] == [(True, True)]
+    assert components.host.replace("it", to="1.1").warnings == ()

@@ -71,7 +71,11 @@ class Planner:
                 *_schema(old, new, chain),
                 *unmet,
             ),
-            warnings=(*_warnings(breaks if tolerated else (), new), *classes_in_state(slot)),
+            warnings=(
+                *_warnings(breaks if tolerated else (), new),
+                *candidate.passed_over,
+                *classes_in_state(slot),
+            ),
             loads=loads,
             touches=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
             schema=chain or (old.schema, new.schema),

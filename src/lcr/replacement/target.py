@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcr.errors import Refused
@@ -36,6 +36,7 @@ class Candidate:
     offer: Offer
     bundle: Bundle | None = None  # None: a registered class
     kept: Served | None = None
+    passed_over: tuple[str, ...] = ()  # what could not be read while the best was looked for, and may have been meant
 
     @property
     def interface(self) -> Interface:
@@ -129,7 +130,8 @@ def _highest(catalog: Catalog, slot: Slot, offers: list[Offer]) -> Candidate:
         raise _none(
             slot, f"{slot.interface} is the newest that may stand in, unchanged", offers, catalog.problems(), advice
         )
-    return best
+    unread = tuple(f"not considered: {problem.path}: {problem.message}" for problem in catalog.problems())
+    return replace(best, passed_over=unread)
 
 
 def _read(catalog: Catalog, offer: Offer) -> Candidate:
