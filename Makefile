@@ -43,6 +43,7 @@ check: lint types test
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/call_cost.py
+	$(BIN)/python benchmarks/catalog_size.py
 	$(BIN)/python benchmarks/replace_under_load.py
 
 clean:

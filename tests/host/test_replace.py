@@ -906,7 +906,7 @@ def test_a_long_drain_tells_who_is_inside(components: Components, calls: Calls) 
     assert told.wait(20)
     probe.go.set()
     calls.join()
-    assert events[0].data["message"].startswith("1 calls inside: thread ")
+    assert events[0].data["message"].startswith("waiting for 1 call inside (thread ")
     assert "in counter.block" in events[0].data["message"]
 
 

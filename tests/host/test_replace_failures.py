@@ -470,7 +470,7 @@ def test_a_call_that_is_still_inside_at_the_deadline_ends_the_replacement(scene:
     (error,) = result
     assert isinstance(error, lcr.RolledBack)
     assert error.stage == "quiesce"
-    assert "1 calls still inside after 0.3 s (thread " in str(error)
+    assert "after 0.3 s there is still 1 call inside (thread " in str(error)
     assert "in store.block" in str(error)
     assert "longer deadline" in error.advice
     wait_until(lambda: held)

@@ -201,8 +201,7 @@ class Replacement:
         drained = stop.wait_drained(deadline)
         self._seen["drained"] = stop.inside_at_close
         if not drained:
-            who = stop.who() or ("suspended, on no thread's stack",)
-            raise LcrError(f"{stop.inside()} calls still inside after {self._limits.deadline:g} s ({'; '.join(who)})")
+            raise LcrError(f"after {self._limits.deadline:g} s there is still {stop.inside_text()}")
 
     def _transfer(self, moves: Moves, steps: Steps, deadline: float, undo: ExitStack) -> None:
         for each, is_foreign in moves:

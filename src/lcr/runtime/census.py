@@ -65,7 +65,7 @@ def running(codes: Mapping[int, str]) -> tuple[str, ...]:
         while frame is not None:
             if id(frame.f_code) in codes:
                 thread = names.get(ident, str(ident))
-                lines.append(f"thread {thread} in {codes[id(frame.f_code)]} ({_place(top)})")
+                lines.append(f"thread {thread} in {codes[id(frame.f_code)]} ({_place(frame)})")
             frame = frame.f_back
     return tuple(lines)
 

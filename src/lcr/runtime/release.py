@@ -74,8 +74,8 @@ class Releaser:
         with Stop({seat.gate: spare}) as stop:
             if not stop.wait_drained(time.monotonic() + timeout):
                 raise Refused(
-                    f"cannot release the last reference to {seat.slot.interface}: {stop.inside()} calls are still inside "
-                    f"after {timeout:g} s ({'; '.join(stop.who()) or 'suspended'}). It serves as before, and the "
+                    f"cannot release the last reference to {seat.slot.interface}: after {timeout:g} s "
+                    f"there is still {stop.inside_text()}. It serves as before, and the "
                     f"reference is as it was. Release it again when they have ended."
                 )
             self._take_out(seat)

@@ -102,7 +102,7 @@ class Stop:
             if now >= deadline:
                 return False
             if now >= told:
-                self._progress(f"{self.inside()} calls inside: {'; '.join(self.who()) or 'suspended'}")
+                self._progress(f"waiting for {self.inside_text()}")
                 told = now + 0.5
             looks += 1
             time.sleep(0 if looks < LOOKS_AT_ONCE else LONGEST_NAP)
@@ -133,6 +133,11 @@ class Stop:
     def _explained(self) -> bool:
         """Tell whether threads that run are all there is inside: then a census has nothing to take away."""
         return len(self.who()) >= self.inside()
+
+    def inside_text(self) -> str:
+        """Say how many calls are inside, and where."""
+        count, where = self.inside(), "; ".join(self.who()) or "suspended, on no thread's stack"
+        return f"{count} {'call' if count == 1 else 'calls'} inside ({where})"
 
     def who(self) -> tuple[str, ...]:
         """Name the threads that run inside now, and where they are."""
