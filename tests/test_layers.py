@@ -21,7 +21,7 @@ MAX_LINES = 400
 LAYERS: dict[str, set[str]] = {
     "": set(),  # lcr/__init__.py: it names the public names, and imports each at its first use
     "errors": set(),
-    "undo": set(),
+    "undo": {"errors"},
     "model": {"errors"},
     "feed": {"model"},
     "config": {"errors", "model"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mypy import api
 
-PROGRAM = '''
+PROGRAM = """
 from typing import Protocol
 
 import lcr
@@ -40,7 +40,7 @@ def main(host: lcr.Host) -> None:
         other.greet("Bob")
     reveal_type(host.replace("greeter", to="2.0", deadline=5.0, dry_run=False).pause)
     reveal_type(host.reference("greeter", ">=1"))
-'''
+"""
 
 
 @pytest.fixture(scope="module")

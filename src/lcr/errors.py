@@ -9,6 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def in_words(error: BaseException) -> str:
+    """Say which exception it is and what it says; an author's own may even fail to say anything."""
+    try:
+        text = str(error)
+    except Exception as failure:
+        text = f"(its text could not be had: {type(failure).__name__})"
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 class LcrError(Exception):
     """The base of all errors of lcr."""
 

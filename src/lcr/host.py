@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,6 +56,7 @@ class Host:
         planner = Planner(self._factory, self._catalog, self._registry)
         self._engine = Engine(self._parts, planner, self._feed, self._history)
         self._control: ControlServer | None = None
+        self._control_lock = threading.Lock()
         self._is_closed = False
 
     # -- references -------------------------------------------------------------------------------------------------
@@ -218,14 +220,15 @@ class Host:
 
     def serve_control(self) -> ControlServer:
         """Start the control thread, on which the ``lcr`` command and other clients reach this host; once."""
-        self._refuse_closed("serve control")
-        if self._control is None:
-            from lcr.control.server import ControlServer  # a web server: nobody pays for it who does not ask
+        with self._control_lock:
+            self._refuse_closed("serve control")
+            if self._control is None or not self._control.is_serving:
+                from lcr.control.server import ControlServer  # a web server: nobody pays for it who does not ask
 
-            control = ControlServer(self)
-            control.start()
-            self._control = control
-        return self._control
+                control = ControlServer(self)
+                control.start()
+                self._control = control
+            return self._control
 
     def close(self, timeout: float = 5.0) -> None:
         """End everything: control thread, instances (those that others require last), modules. A second time: nothing.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
+from lcr.errors import in_words
+
 
 def undoing(undo: ExitStack, step: Callable[..., object], *args: object) -> None:
     """Have ``undo`` call ``step(*args)``; should that raise, the error being undone stays, with a note about it."""
@@ -16,6 +18,6 @@ def undoing(undo: ExitStack, step: Callable[..., object], *args: object) -> None
         except BaseException as failure:
             if error is None:
                 raise
-            error.add_note(f"and while this was undone: {type(failure).__name__}: {failure}")
+            error.add_note(f"and while this was undone: {in_words(failure)}")
 
     undo.push(leave)

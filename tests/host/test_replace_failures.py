@@ -817,3 +817,26 @@ def test_an_interrupt_after_the_commit_comes_too_late(components: Components, in
         scene.host.replace("store", "1.1")
     assert scene.handle.put("x") == "1.1"
     assert [(record.outcome, record.new) for record in scene.host.history()] == [("committed", "1.1")]
+
+
+def test_an_exception_that_cannot_be_put_in_words_is_told_all_the_same(components: Components) -> None:
+    """Its own text fails; the replacement is rolled back like for any other."""
+    components.write("a.py", '@lcr.interface("it", version="1.0")\nclass It:\n    def f(self): return 1\n')
+    handle = components.host.reference("it")
+    components.write(
+        "b.py",
+        """
+        class Mute(Exception):
+            def __str__(self):
+                raise ValueError("no words")
+
+        @lcr.interface("it", version="1.1")
+        class It:
+            def f(self): return 2
+            def import_state(self, state): raise Mute()
+        """,
+    )
+    with pytest.raises(lcr.RolledBack, match="Mute: .its text could not be had: ValueError") as caught:
+        components.host.replace("it")
+    assert type(caught.value.cause).__name__ == "Mute"
+    assert handle.f() == 1

@@ -15,6 +15,7 @@ from lcr.errors import LcrError, Refused
 DONE, ROLLED_BACK, USAGE, REFUSED, NO_HOST, BUG = 0, 1, 2, 3, 4, 70
 INTERRUPTED, BROKEN_PIPE = 130, 141
 STATUSES = {"rolled_back": ROLLED_BACK, "refused": REFUSED, "not_found": REFUSED, "bad_request": USAGE, "internal": BUG}
+STATUSES |= {"closed": NO_HOST}
 
 F = TypeVar("F", bound=Callable[..., Any])
 

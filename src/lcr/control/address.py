@@ -157,9 +157,16 @@ def find_hosts(environ: Mapping[str, str] = os.environ) -> Found:
     return Found(tuple(sorted(hosts, key=lambda host: (host.host, host.pid))), tuple(problems))
 
 
+def _is_socket(entry: os.DirEntry[str]) -> bool:
+    try:
+        return stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode)
+    except FileNotFoundError:  # its host closed while the folder was read
+        return False
+
+
 def _living_in(folder: Path) -> Iterator[Address]:
     for entry in os.scandir(folder):
-        if entry.name.startswith(".") or not stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+        if entry.name.startswith(".") or not _is_socket(entry):
             continue
         if is_living(entry.path):
             yield Address.of_path(entry.path)

@@ -24,18 +24,28 @@ from lcr.model.report import Event
 Endpoint = Callable[[Request], Awaitable[Response]]
 _log = logging.getLogger("lcr.control")
 _PING_EVERY = 15.0  # seconds
+_CLOSED = Line(
+    error=Error(
+        "closed",
+        "the control server was closed before the replacement ended, which goes on without it.",
+        advice="If the process is still there, the host's history tells how it ended.",
+    )
+)
 _EVENTS_OF_A_REPLACEMENT = ("replacement.started", "stage.started", "stage.done", "progress")
 
 
 def make_app(controlled: Controlled, relays: Relays) -> Starlette:
     """Return the application; its open streams are in ``relays``."""
     makers = {"ask": _asking, "stream": _streaming, "events": _telling}
-    routes = [
-        Route(verb.path, _guarded(makers[verb.manner](controlled, relays, verb)), methods=[verb.method])
-        for verb in VERBS
-    ]
-    routes.append(Route(OPENAPI_PATH, _guarded(_describing), methods=["GET"]))
+    routes = [_route(verb.path, makers[verb.manner](controlled, relays, verb), verb.method) for verb in VERBS]
+    routes.append(_route(OPENAPI_PATH, _describing, "GET"))
     return Starlette(routes=routes, exception_handlers={HTTPException: _astray})
+
+
+def _route(path: str, endpoint: Endpoint, method: str) -> Route:
+    route = Route(path, _guarded(endpoint), methods=[method])
+    route.methods = {method}  # no HEAD, which the framework adds to a GET: of a stream it would never end
+    return route
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:
@@ -112,7 +122,8 @@ def _streaming(controlled: Controlled, relays: Relays, verb: Verb) -> Endpoint:
         # A thread of its own, which nobody waits for: it ends what it began although the client has gone.
         threading.Thread(target=work, name="lcr-control-replace", daemon=True).start()
         first = await relay.next()
-        if first is not None and first.error is not None:
+        first = first or _CLOSED
+        if first.error is not None:
             return _error_response(first.error)  # nothing had begun: it can still have a status of its own
         return StreamingResponse(_lines(first, relay), media_type=MEDIA_TYPES[verb.manner])
 
@@ -149,11 +160,12 @@ class _Following:
             self._relay.put(Line(event=event))
 
 
-async def _lines(first: Line | None, rest: Relay[Line]) -> AsyncIterator[bytes]:
-    if first is not None:
-        yield encode(first) + b"\n"
-    async for line in rest:
+async def _lines(line: Line, rest: Relay[Line]) -> AsyncIterator[bytes]:
+    yield encode(line) + b"\n"
+    async for line in rest:  # the last one is looked at behind the loop
         yield encode(line) + b"\n"
+    if line.report is None and line.error is None:
+        yield encode(_CLOSED) + b"\n"
 
 
 # -- events -------------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import stat
 from pathlib import Path
 
-from lcr.control.address import is_living
+from lcr.control.address import LONGEST_PATH, is_living
 from lcr.errors import LcrError
 
 _numbers = itertools.count()
@@ -21,6 +22,8 @@ class Listener:
     """
 
     def __init__(self, path: str) -> None:
+        if _is_other_file(path):
+            raise LcrError(f"{path} is there and is no socket; it is left as it is")
         if is_living(path):
             raise LcrError(f"{path} is a living socket: a host of this name serves there already")
         self.path = path
@@ -37,14 +40,22 @@ class Listener:
         self.socket.close()
 
 
+def _is_other_file(path: str) -> bool:
+    try:
+        return not stat.S_ISSOCK(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def _listen_at(path: str) -> socket.socket:
     # Bound under a hidden name, listening, and only then given its own: so whoever finds a socket that refuses may
     # take it for stale, and the name changes hands in one step.
     hidden = os.path.join(os.path.dirname(path), f".{os.getpid()}-{next(_numbers)}")
+    Path(hidden).unlink(missing_ok=True)  # left by a process that had this id before, and was killed
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(listening.fileno(), 0o600)  # Linux gives the file the mode that the socket has when it is bound
-        listening.bind(hidden)
+        _bind(listening, hidden)
         os.chmod(hidden, 0o600)  # elsewhere it has it from here on, before anybody could connect
         listening.listen(_BACKLOG)
         os.rename(hidden, path)
@@ -53,6 +64,18 @@ def _listen_at(path: str) -> socket.socket:
         Path(hidden).unlink(missing_ok=True)
         raise
     return listening
+
+
+def _bind(listening: socket.socket, path: str) -> None:
+    """Bind to a path that may be longer than an address can be: Linux knows its folder by a shorter name, too."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        listening.bind(path)
+        return
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        listening.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)
 
 
 def _inode(path: str) -> tuple[int, int] | None:

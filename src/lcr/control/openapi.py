@@ -15,6 +15,7 @@ _STATUSES = {
     "404": "There is no such thing.",
     "409": "Refused: nothing happened.",
     "500": "A bug in lcr.",
+    "503": "The server was closed before anything began.",
 }
 
 
@@ -69,4 +70,5 @@ def _answer(verb: Verb, schemas: dict[Any, Any]) -> dict[str, Any]:
 def _errors(verb: Verb, schemas: dict[Any, Any]) -> dict[str, Any]:
     content = {"application/json": {"schema": schemas[ErrorAnswer]}}
     possible = {"400": verb.request, "404": "{name}" in verb.path, "409": verb.request, "500": True}
+    possible["503"] = verb.manner == "stream"
     return {status: {"description": text, "content": content} for status, text in _STATUSES.items() if possible[status]}

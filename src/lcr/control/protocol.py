@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from lcr.errors import LcrError, Refused, RolledBack
+from lcr.errors import LcrError, Refused, RolledBack, in_words
 from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
 
 R = TypeVar("R", bound=Struct)
@@ -172,13 +173,13 @@ class Line(Struct, frozen=True, omit_defaults=True):
 
 # -- errors -------------------------------------------------------------------------------------------------------------
 
-STATUSES = {"refused": 409, "rolled_back": 409, "not_found": 404, "bad_request": 400, "internal": 500}
+STATUSES = {"refused": 409, "rolled_back": 409, "not_found": 404, "bad_request": 400, "internal": 500, "closed": 503}
 
 
 class Error(Struct, frozen=True):
     """Why something was not done: what, to what, what is true now, what to do."""
 
-    kind: Annotated[str, Meta(description="refused, rolled_back, not_found, bad_request or internal")]
+    kind: Annotated[str, Meta(description="refused, rolled_back, not_found, bad_request, internal or closed")]
     message: str
     reasons: tuple[str, ...] = ()
     stage: str = ""
@@ -216,7 +217,10 @@ def decode(body: bytes, request: type[R]) -> R:
 
 def encode(value: object) -> bytes:
     """Return a value as JSON; what JSON does not know becomes text."""
-    return msgspec.json.encode(value, enc_hook=str)
+    try:
+        return msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:  # text that came from bytes which are no UTF-8, as a file name may
+        return json.dumps(msgspec.to_builtins(value, enc_hook=str)).encode()
 
 
 def describe_error(error: BaseException) -> Error:
@@ -237,14 +241,13 @@ def describe_error(error: BaseException) -> Error:
 
 def _internal(error: BaseException) -> Error:
     advice = "This is a bug in lcr. Please report it, with the traceback; `lcr list` tells what serves now."
-    return Error("internal", f"{type(error).__name__}: {error}", (), **_cause(error), advice=advice)
+    return Error("internal", in_words(error), (), **_cause(error), advice=advice)
 
 
 def _cause(cause: BaseException | None) -> dict[str, Any]:
     if cause is None:
         return {}
-    text = f"{type(cause).__name__}: {cause}".removesuffix(": ")
-    return {"cause": f"{text}{_place(cause)}", "traceback": "".join(traceback.format_exception(cause))}
+    return {"cause": f"{in_words(cause)}{_place(cause)}", "traceback": "".join(traceback.format_exception(cause))}
 
 
 def _place(cause: BaseException) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
 import os
 import socket
 import threading
 import weakref
+from typing import Any
 
 import uvicorn
 
@@ -39,6 +41,11 @@ class ControlServer:
         self._thread: threading.Thread | None = None
 
     @property
+    def is_serving(self) -> bool:
+        """Whether it is started and not closed, in this very process."""
+        return self._listener is not None and os.getpid() == self._pid
+
+    @property
     def socket(self) -> str:
         """The path of the socket. Raises :class:`LcrError` when it does not serve."""
         if self._listener is None:
@@ -48,12 +55,14 @@ class ControlServer:
     def start(self) -> None:
         """Serve; when this returns, the socket accepts. Raises :class:`Refused`, and leaves nothing, when it cannot."""
         try:
-            check_name(self._controlled.name)
-            path = self._path or socket_path(make_folder(), self._controlled.name, self._pid)
-            listener = Listener(path)
+            self._start()
         except (LcrError, OSError) as error:
             raise Refused(f"cannot serve control for the host {self._controlled.name}: {error}", cause=error) from error
-        self._listener = listener
+
+    def _start(self) -> None:
+        check_name(self._controlled.name)
+        path = self._path or socket_path(make_folder(), self._controlled.name, self._pid)
+        self._listener = listener = Listener(path)
         try:
             self._run(listener)
         except BaseException:
@@ -63,11 +72,11 @@ class ControlServer:
         _forget_in_children(self)
 
     def _run(self, listener: Listener) -> None:
-        server = _Server(self._controlled)
-        self._thread = threading.Thread(target=server.run_on, args=(listener.socket,), name="lcr-control", daemon=True)
+        self._server = _Server(self._controlled)
+        run = self._server.run_on
+        self._thread = threading.Thread(target=run, args=(listener.socket,), name="lcr-control", daemon=True)
         self._thread.start()
-        server.wait_started()
-        self._server = server
+        self._server.wait_started()
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop serving, end every open stream and remove the socket. A second time, and in a forked child: nothing."""
@@ -88,21 +97,34 @@ class ControlServer:
         if self._thread.is_alive():
             _log.warning("the control thread of %s did not end within %g s", self._controlled.name, timeout)
 
-    def _forget(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+    def forget(self) -> None:
+        """In a forked child: close its copies of the sockets, and nothing else; the parent serves on."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        if self._server is not None:
+            self._server.forget()
+
+
+_served: weakref.WeakSet[ControlServer] = weakref.WeakSet()  # what a fork copies is the process's, hence one for all
 
 
 def _forget_in_children(server: ControlServer) -> None:
-    # A child that kept the socket open would have callers connect to it, and never answer, when the parent is gone.
-    known = weakref.ref(server)
+    # A child that kept a socket open would have callers connect to it, and never answer, when the parent is gone.
+    if not _served:
+        _register_once()
+    _served.add(server)
 
-    def forget() -> None:
-        if (server := known()) is not None:
-            server._forget()
 
-    os.register_at_fork(after_in_child=forget)
+@functools.cache
+def _register_once() -> None:
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _forget_all() -> None:
+    for server in list(_served):
+        server.forget()
+    _served.clear()
 
 
 class _Server(uvicorn.Server):
@@ -114,18 +136,38 @@ class _Server(uvicorn.Server):
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
+        self.is_ending = False
         super().__init__(_config(make_app(controlled, self._relays)))
 
     def run_on(self, listening: socket.socket) -> None:
         """Serve on a listening socket, on this thread, until :meth:`stop`."""
-        with _Quiet(threading.get_ident()):
+        with _Quiet(self):
             try:
-                asyncio.run(self.serve([listening]))
+                asyncio.run(self._serve_and_leave_none(listening))
             except BaseException as error:
                 self._failure = error
-                _log.exception("the control thread ended")
+                if self._started.is_set():
+                    _log.exception("the control thread ended")
             finally:
                 self._started.set()
+
+    async def _serve_and_leave_none(self, listening: socket.socket) -> None:
+        try:
+            await self.serve([listening])
+        finally:
+            for transport in self._transports():  # of clients that do not read: they would wait for ever
+                transport.abort()
+            await asyncio.sleep(0)
+
+    def _transports(self) -> list[Any]:
+        connections: set[Any] = self.server_state.connections
+        return [connection.transport for connection in connections if connection.transport is not None]
+
+    def forget(self) -> None:
+        """In a forked child: close its copies of the accepted connections."""
+        for transport in self._transports():
+            # The transport's own close() would need its loop, which does not run here.
+            transport._sock.close()
 
     def wait_started(self) -> None:
         """Wait until it serves. Raises :class:`LcrError` when it ended instead."""
@@ -137,6 +179,8 @@ class _Server(uvicorn.Server):
         """Begin to accept."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         await super().startup(sockets)
+        if self.is_ending:  # it was told to stop before it had a loop
+            self._stop()
         self._started.set()
 
     async def main_loop(self) -> None:
@@ -150,6 +194,7 @@ class _Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Have it end, from any thread; streams that are open end where they are."""
+        self.is_ending = True
         if self._loop is not None:
             tell(self._loop, self._stop)
 
@@ -168,6 +213,7 @@ def _config(app: object) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         interface="asgi3",
+        workers=1,  # or it reads WEB_CONCURRENCY, which is for the program's own server
         log_config=None,
         log_level=None,
         date_header=False,
@@ -177,13 +223,18 @@ def _config(app: object) -> uvicorn.Config:
 
 
 class _Quiet:
-    """Keeps what uvicorn says on one thread, below a warning, out of the program's log; says nothing on other threads."""
+    """Keeps out of the program's log what uvicorn says on the control thread: below a warning, and all when it ends.
 
-    def __init__(self, thread: int) -> None:
-        self._thread = thread
+    At the end it tells of requests that were cut off, and nothing else can become of those.
+    """
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._thread = threading.get_ident()
 
     def __call__(self, record: logging.LogRecord) -> bool:
-        return record.thread != self._thread or record.levelno >= logging.WARNING
+        is_own = record.thread == self._thread
+        return not is_own or (record.levelno >= logging.WARNING and not self._server.is_ending)
 
     def __enter__(self) -> None:
         for name in _LOGGERS:

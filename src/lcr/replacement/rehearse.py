@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from lcr.errors import LcrError
+from lcr.errors import LcrError, in_words
 from lcr.replacement.prepare import Prepared
 from lcr.replacement.state import Migration, attributes, empty, export_state, import_state, migrate, size_of
 from lcr.undo import undoing
@@ -55,7 +55,7 @@ def _copied(value: Any, what: str) -> tuple[Any, tuple[str, ...]]:
         except Exception as error:  # a lock, a socket, whatever cannot be copied: it is shared, and said so
             why = error
             break
-    return value, (f"{what} could not be copied for the rehearsal and was not checked ({type(why).__name__}: {why})",)
+    return value, (f"{what} could not be copied for the rehearsal and was not checked ({in_words(why)})",)
 
 
 def _shape(root: object) -> tuple[list[tuple[int, tuple[int, ...]]], dict[int, object]]:

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lcr.errors import LcrError, Refused, RolledBack
+from lcr.errors import LcrError, Refused, RolledBack, in_words
 from lcr.model.report import Report, Stage
 from lcr.replacement.plan import Decision
 from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
@@ -318,7 +318,7 @@ def _cause(error: BaseException) -> BaseException | None:
 def _tell(error: BaseException) -> str:
     if isinstance(error, LcrError | Hung):
         return str(error).rstrip(".")
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)
 
 
 def _advice(stage: str, error: BaseException, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from lcr.errors import LcrError, Refused
+from lcr.errors import LcrError, Refused, in_words
 from lcr.loaders.catalog import Catalog
 from lcr.loaders.source import Bundle, Offer
 from lcr.model.component import describe_class
@@ -188,7 +188,7 @@ class Factory:
 
 
 def _failed(offer: Offer, what: str, error: BaseException) -> Refused:
-    text = str(error) if isinstance(error, LcrError) else f"{what} raised {type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, LcrError) else f"{what} raised {in_words(error)}"
     return Refused(
         f"cannot load {offer.interface} from {offer.source.text}: {text}. Nothing of it stays loaded.", cause=error
     )

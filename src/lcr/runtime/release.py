@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
-from lcr.errors import DestructorFailed, LcrError, Refused
+from lcr.errors import DestructorFailed, LcrError, Refused, in_words
 from lcr.runtime.census import is_on_this_stack
 from lcr.runtime.construct import destruct
 from lcr.runtime.handle import Handle, Record, record, retire_handle
@@ -106,7 +106,7 @@ class Releaser:
             destruct(instance)
         except Exception as error:
             raise DestructorFailed(
-                f"the destructor of {served.interface} raised {type(error).__name__}: {error}. It is released all the "
+                f"the destructor of {served.interface} raised {in_words(error)}. It is released all the "
                 f"same; see whether it left something open."
             ) from error
 
