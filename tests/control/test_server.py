@@ -1187,9 +1187,14 @@ class Program(subprocess.Popen[str]):
         return self.communicate(timeout=30)[1]
 
     def __exit__(self, *exc_info: Any) -> None:
+        """End it, whatever it is at: its input is closed, what it still says is read, and it does not get long."""
         assert self.stdin is not None
-        if not self.stdin.closed:
-            self.stdin.close()
+        if self.returncode is None and not self.stdin.closed:
+            try:
+                self.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                self.communicate()
         super().__exit__(*exc_info)
 
 

@@ -836,7 +836,7 @@ def test_an_exception_that_cannot_be_put_in_words_is_told_all_the_same(component
             def import_state(self, state): raise Mute()
         """,
     )
-    with pytest.raises(lcr.RolledBack, match="Mute: .its text could not be had: ValueError") as caught:
+    with pytest.raises(lcr.RolledBack, match=r"Mute: .its text could not be had: ValueError") as caught:
         components.host.replace("it")
     assert type(caught.value.cause).__name__ == "Mute"
     assert handle.f() == 1
