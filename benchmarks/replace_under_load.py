@@ -7,8 +7,9 @@ and at its last line. At the end:
 * mixed: calls in which the two versions differ, or calls answered by an older version than an earlier call of the thread.
 
 Half of the threads call through the handle, half through a function that they stashed before the first replacement.
-A call that raises is counted as lost. Before the first replacement the threads call for a while, as a control for the
-longest time between two answers: four threads that never rest share one interpreter. The pause is that of the report: from the first caller held to the gate's opening.
+A call that raises is counted as lost. The pause is that of the report: from the first caller held to the gate's opening.
+Before the first replacement the threads call for a while, as a control for the longest time between two answers: four
+threads that never rest share one interpreter.
 """
 
 from __future__ import annotations
