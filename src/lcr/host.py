@@ -236,11 +236,12 @@ class Host:
         Waits up to ``timeout`` seconds in all for calls inside. What could not be ended properly is told by one
         :class:`LcrError` after everything else was.
         """
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._control is not None:
-            self._control.close()
+        with self._control_lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            if self._control is not None:
+                self._control.close()
         failures = self._releaser.end_all(timeout)
         if failures:
             raise LcrError("closing the host: " + "; ".join(str(failure) for failure in failures))

@@ -121,7 +121,6 @@ def test_what_json_does_not_know_becomes_text(fake: FakeHost, path: str) -> None
 
 def test_text_that_utf_8_does_not_know_does_not_end_the_stream(fake: FakeHost, path: str) -> None:
     """Such as a file name in a progress message."""
-    # BUG: msgspec refuses lone surrogates, so encode() raises in the middle of the stream and the connection is cut.
     with watching(path) as stream:
         fake.feed.tell("progress", {"message": "caf\udce9.txt"})
         fake.feed.tell("next", {})
@@ -278,8 +277,6 @@ def test_closing_with_a_watcher_that_does_not_read_leaves_no_socket(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it has not read is dropped, and its connection is closed."""
-    # BUG: transport.close() waits until its buffer is read, the loop ends before that, and the socket stays open until
-    # the collector comes by, with a ResourceWarning in whatever runs then.
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", True)  # a record would keep the socket alive
     left = _sockets_left_behind()
     warned: list[str] = []
@@ -365,7 +362,6 @@ def test_a_watcher_that_is_cut_off_is_forgotten(fake: FakeHost, path: str) -> No
 
 def test_a_client_that_only_asks_for_the_head_of_the_stream_is_done_with_it(fake: FakeHost, path: str) -> None:
     """`curl -I` has its answer, and the server has nobody to tell."""
-    # BUG: HEAD comes with every GET in starlette, and the stream runs on without a body until the client leaves.
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
         client.connect(path)

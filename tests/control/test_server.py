@@ -619,7 +619,6 @@ def _raise(error: BaseException) -> Any:
 
 def test_an_error_that_cannot_be_told_is_the_last_line_all_the_same(faked: Faked) -> None:
     """An author's exception may fail in its own ``__str__``: the client must not wait for ever."""
-    # BUG: what describe_error() raises ends the thread of the replacement without a line and without an end.
 
     class Mute(Exception):
         def __str__(self) -> str:
@@ -660,7 +659,6 @@ def test_the_stream_has_the_events_of_its_own_replacement_only(faked: Faked) -> 
 
 def test_text_that_utf_8_does_not_know_does_not_break_the_stream(counting: Served) -> None:
     """Such as a file name in an author's exception: the last line tells it, escaped."""
-    # BUG: msgspec refuses lone surrogates, so encode() raises in the middle of the stream and the connection is cut.
     raising = "\n        def self_test(self):\n            raise FileNotFoundError('caf\\udce9.txt')"
     counting.write("b.py", counter("1.1", more=raising))
     answer = counting.post("/v1/replace", name="counter")
@@ -670,7 +668,6 @@ def test_text_that_utf_8_does_not_know_does_not_break_the_stream(counting: Serve
 
 def test_a_path_that_utf_8_does_not_know_is_told(runtime: Path, tmp_path: Path) -> None:
     """File names are bytes; the host is asked for its path all the same."""
-    # BUG: as above; the answer is 500 "UnicodeEncodeError", a bug in lcr.
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     with lcr.Host(path=[folder], name="a") as host:
@@ -908,7 +905,6 @@ def test_asking_for_control_from_many_threads_is_the_same_server(
     runtime: Path, components: Components, calls: Calls
 ) -> None:
     """Whoever comes first starts it; nobody is refused."""
-    # BUG: serve_control() looks and starts without a lock, so that all but one meet a socket that is living.
     barrier = threading.Barrier(8)
 
     def serve() -> object:
@@ -958,7 +954,6 @@ def test_a_closed_host_serves_no_control(runtime: Path) -> None:
 
 def test_a_server_that_was_closed_can_be_had_again(own: ControlServer, components: Components) -> None:
     """The host is not closed: asking again serves again."""
-    # BUG: serve_control() returns the closed server, whose socket is nowhere.
     own.close()
     assert ask(components.host.serve_control().socket, "GET", "/v1/host").status == 200
 
@@ -987,7 +982,6 @@ def test_a_closed_server_is_held_by_nobody(runtime: Path) -> None:
 def test_starting_and_closing_registers_nothing_for_good(runtime: Path, fake: FakeHost) -> None:
     """However often a host is made."""
 
-    # BUG: each start registers another function with os.register_at_fork, which cannot be taken back.
     def registered() -> int:
         gc.collect()
         functions = (kept for kept in gc.get_objects() if isinstance(kept, types.FunctionType))
@@ -1006,7 +1000,6 @@ def test_a_server_that_cannot_start_is_refused_and_leaves_nothing(
     runtime: Path, fake: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the reason; the socket is gone before anybody finds it."""
-    # BUG: start() promises Refused, and what fails on the control thread comes out as a plain LcrError.
     before = open_sockets()
 
     async def startup(*args: object) -> None:
@@ -1024,7 +1017,6 @@ def test_what_the_environment_says_to_the_programs_own_server_does_not_matter(
     runtime: Path, fake: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control side is nobody's web service."""
-    # BUG: uvicorn.Config reads WEB_CONCURRENCY where it is not given `workers`, and start() raises its ValueError.
     monkeypatch.setenv("WEB_CONCURRENCY", "auto")
     server = ControlServer(fake)
     server.start()
@@ -1034,7 +1026,6 @@ def test_what_the_environment_says_to_the_programs_own_server_does_not_matter(
 
 def test_a_start_that_is_interrupted_leaves_nothing(runtime: Path) -> None:
     """Ctrl-C while the program waits for the control thread."""
-    # BUG: close() finds no server yet, so that it tells nobody to stop, waits its 5 s, and leaves the thread running.
     code = """
         import threading
         from lcr.control import server
@@ -1114,7 +1105,6 @@ def test_closing_in_the_middle_of_a_replacement_is_told_in_the_last_line(
     pausing: Served, pause: Pause, own: ControlServer
 ) -> None:
     """The last line is the report or an error also then: a client can tell it from a stream that was cut."""
-    # BUG: the relay is ended without a last line, so that the stream just stops.
     with streaming(own.socket, "POST", "/v1/replace", {"name": "slow"}) as stream:
         assert pause.reached.wait(PATIENCE)
         own.close()
@@ -1125,7 +1115,6 @@ def test_closing_before_a_replacement_has_begun_is_told(
     runtime: Path, fake: FakeHost, calls: Calls, pause: Pause
 ) -> None:
     """An empty answer with status 200 would tell nothing."""
-    # BUG: the first line is None then, and an empty stream is sent as if all were well.
     fake.on_replace = pause  # type: ignore[assignment, return-value]
     server = ControlServer(fake)
     server.start()
@@ -1141,7 +1130,6 @@ def test_closing_while_a_question_hangs_is_quick_and_says_nothing(
     runtime: Path, fake: FakeHost, calls: Calls, pause: Pause, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The thread that hangs is left behind; the log has no error of it."""
-    # BUG: after its second of grace uvicorn logs two errors, one with the traceback of a CancelledError.
     fake.on_plan = pause  # type: ignore[assignment, return-value]
     server = ControlServer(fake)
     server.start()
@@ -1304,7 +1292,6 @@ def test_a_forked_child_does_not_keep_the_parents_socket(runtime: Path) -> None:
 
 def test_a_forked_child_does_not_keep_the_connections_of_the_parents_clients(runtime: Path) -> None:
     """When the parent was killed its clients see the end, although the child lives on."""
-    # BUG: the child forgets the listening socket only; the accepted ones are open in it as long as it lives.
     with fork(
         before="say(server.socket); sys.stdin.readline()",
         child="say('forked'); sys.stdin.read()",
@@ -1324,7 +1311,6 @@ def test_a_forked_child_does_not_keep_the_connections_of_the_parents_clients(run
 
 def test_a_forked_child_can_serve_itself(runtime: Path) -> None:
     """As the worker of a server that forks before it serves does."""
-    # BUG: serve_control() returns the parent's server, which is dead in the child.
     child = """
         try:
             say(host.serve_control().socket)

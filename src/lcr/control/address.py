@@ -165,11 +165,20 @@ def _is_socket(entry: os.DirEntry[str]) -> bool:
 
 
 def _living_in(folder: Path) -> Iterator[Address]:
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".") or not _is_socket(entry):
-            continue
+    with os.scandir(folder) as entries:
+        sockets = [entry for entry in entries if not entry.name.startswith(".") and _is_socket(entry)]
+    for entry in sockets:
         if is_living(entry.path):
             yield Address.of_path(entry.path)
-        else:
-            # A socket gets its name only when it already accepts, so one that does not has nobody behind it any more.
+        elif inode_of(entry.path) == entry.inode():
+            # A socket gets its name only when it already accepts, so one that does not has nobody behind it any more;
+            # unless a new host of the same name and process id, as containers have, has just put its own there.
             Path(entry.path).unlink(missing_ok=True)
+
+
+def inode_of(path: str) -> int | None:
+    """Return the inode of what is at a path, or None."""
+    try:
+        return os.lstat(path).st_ino
+    except FileNotFoundError:
+        return None

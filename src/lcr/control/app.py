@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -39,7 +40,9 @@ def make_app(controlled: Controlled, relays: Relays) -> Starlette:
     makers = {"ask": _asking, "stream": _streaming, "events": _telling}
     routes = [_route(verb.path, makers[verb.manner](controlled, relays, verb), verb.method) for verb in VERBS]
     routes.append(_route(OPENAPI_PATH, _describing, "GET"))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _astray})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _astray})
+    app.router.redirect_slashes = False  # a path is right or it is not
+    return app
 
 
 def _route(path: str, endpoint: Endpoint, method: str) -> Route:
@@ -117,7 +120,7 @@ async def _arguments(request: Request, verb: Verb) -> list[object]:
 def _streaming(controlled: Controlled, relays: Relays, verb: Verb) -> Endpoint:
     async def stream(request: Request) -> Response:
         asked = (await _arguments(request, verb))[0]
-        relay: Relay[Line] = relays.open()
+        relay: Relay[Line] = relays.open(limit=None)  # whatever is told, its end must be
         work = partial(_carry_out, controlled, asked, _run(verb), relay)
         # A thread of its own, which nobody waits for: it ends what it began although the client has gone.
         threading.Thread(target=work, name="lcr-control-replace", daemon=True).start()
@@ -132,13 +135,12 @@ def _streaming(controlled: Controlled, relays: Relays, verb: Verb) -> Endpoint:
 
 def _carry_out(controlled: Controlled, asked: Any, run: Callable[..., Any], relay: Relay[Line]) -> None:
     """Put a line for each event of a replacement, and the last for its report or error."""
-    stop = controlled.subscribe(_Following(asked.name, relay))
     try:
-        line = Line(report=run(controlled, asked))
+        with ExitStack() as after:
+            after.callback(controlled.subscribe(_Following(asked.name, relay)))
+            line = Line(report=run(controlled, asked))
     except BaseException as error:
         line = Line(error=_told(error))
-    finally:
-        stop()
     relay.put(line)
     relay.end_soon()
 

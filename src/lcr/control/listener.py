@@ -8,7 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
-from lcr.control.address import LONGEST_PATH, is_living
+from lcr.control.address import LONGEST_PATH, inode_of, is_living
 from lcr.errors import LcrError
 
 _numbers = itertools.count()
@@ -28,11 +28,11 @@ class Listener:
             raise LcrError(f"{path} is a living socket: a host of this name serves there already")
         self.path = path
         self.socket = _listen_at(path)
-        self._inode = _inode(path)
+        self._inode = inode_of(path)
 
     def hide(self) -> None:
         """Remove the file, unless another has taken its place: nobody finds the socket any more."""
-        if self._inode is not None and _inode(self.path) == self._inode:
+        if self._inode is not None and inode_of(self.path) == self._inode:
             Path(self.path).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -76,11 +76,3 @@ def _bind(listening: socket.socket, path: str) -> None:
         listening.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
     finally:
         os.close(folder)
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        seen = os.lstat(path)
-    except FileNotFoundError:
-        return None
-    return seen.st_dev, seen.st_ino

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
 from collections.abc import Callable
@@ -220,7 +219,18 @@ def encode(value: object) -> bytes:
     try:
         return msgspec.json.encode(value, enc_hook=str)
     except UnicodeEncodeError:  # text that came from bytes which are no UTF-8, as a file name may
-        return json.dumps(msgspec.to_builtins(value, enc_hook=str)).encode()
+        return msgspec.json.encode(_in_utf8(msgspec.to_builtins(value, enc_hook=str)))
+
+
+def _in_utf8(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_in_utf8(key): _in_utf8(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_in_utf8(each) for each in value]
+    return value
 
 
 def describe_error(error: BaseException) -> Error:

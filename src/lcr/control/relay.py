@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -57,7 +58,7 @@ class Relay(Generic[T]):
     At most ``limit`` wait: a reader that is slower than that is not kept up with, and the relay ends.
     """
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._limit = limit
         self._items: asyncio.Queue[T | None] = asyncio.Queue()
@@ -102,9 +103,9 @@ class Relays:
         self._open: WeakSet[Relay[Any]] = WeakSet()
         self._is_closed = False
 
-    def open(self) -> Relay[Any]:
+    def open(self, limit: int | None = 10_000) -> Relay[Any]:
         """Return a new relay; one that has ended already when the server is closing."""
-        relay: Relay[Any] = Relay()
+        relay: Relay[Any] = Relay(math.inf if limit is None else limit)
         self._open.add(relay)
         if self._is_closed:
             relay.end()

@@ -143,7 +143,9 @@ class _Server(uvicorn.Server):
         """Serve on a listening socket, on this thread, until :meth:`stop`."""
         with _Quiet(self):
             try:
-                asyncio.run(self._serve_and_leave_none(listening))
+                # Not the loop of the program's own policy: what is closed here depends on which one it is.
+                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                    runner.run(self._serve_and_leave_none(listening))
             except BaseException as error:
                 self._failure = error
                 if self._started.is_set():
