@@ -6,7 +6,11 @@ everything else that is an :class:`LcrError`. A message has four parts: what, to
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Iterable
+
+_LOAD_NUMBER = r"#\d+$"  # of a component's file name, see loaders/python.py
 
 
 def in_words(error: BaseException) -> str:
@@ -16,6 +20,21 @@ def in_words(error: BaseException) -> str:
     except Exception as failure:
         text = f"(its text could not be had: {type(failure).__name__})"
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def place(filename: str, line: int | None) -> str:
+    """Say where in a file; the number that a load of a component has in its file name is not for people."""
+    return f"{re.sub(_LOAD_NUMBER, '', filename)}, line {line}"
+
+
+def where_raised(error: BaseException) -> str:
+    """Say where an exception came out of a component, or otherwise where it was raised; empty when it was not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    own = [frame for frame in frames if re.search(_LOAD_NUMBER, frame.filename)]
+    frame = (own or frames[-1:])[0]
+    return f"in {frame.name}, {place(frame.filename, frame.lineno)}"
 
 
 class LcrError(Exception):

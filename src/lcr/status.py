@@ -46,6 +46,11 @@ def catalogue(offers: Iterable[Offer], catalog: Catalog, registry: Registry) -> 
     return Catalogue(tuple(_entry(offer, registry) for offer in offers), catalog.problems())
 
 
+def _is(slot: Slot, offer: Offer) -> bool:
+    """Tell whether this very offer serves there: a file that was edited since is another."""
+    return slot.version == offer.interface.version and slot.served.sha == offer.sha
+
+
 def _entry(offer: Offer, registry: Registry) -> CatalogueEntry:
     interface = offer.interface
     return CatalogueEntry(
@@ -58,5 +63,5 @@ def _entry(offer: Offer, registry: Registry) -> CatalogueEntry:
         scope=interface.scope,
         dependencies=tuple(f"{need.name} {need.range.text or 'any'}" for need in interface.dependencies),
         functions=tuple(function.text for function in interface.functions),
-        serving=any(slot.version == interface.version for slot in registry.of_name(interface.name)),
+        serving=any(_is(slot, offer) for slot in registry.of_name(interface.name)),
     )

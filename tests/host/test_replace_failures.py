@@ -333,8 +333,12 @@ def test_a_dry_run_fails_as_the_replacement_would(scene: Scene) -> None:
     scene.candidate(rest="def import_state(self, state): raise ValueError('boom')")
     error = scene.fail(lcr.RolledBack, dry_run=True)
     assert (error.stage, str(error.cause)) == ("transfer", "boom")
+    assert str(error).startswith(
+        "the dry run of store 1.0 -> 1.1 failed at transfer: ValueError: boom (in import_state, "
+    )
     assert scene.probe.log == ["+1.0", "+1.1", "-1.1"]
-    scene.check("rolled_back", "transfer")
+    assert scene.host.history() == ()
+    scene.check_goes_on()
 
 
 CLOCK = """
@@ -470,7 +474,7 @@ def test_a_call_that_is_still_inside_at_the_deadline_ends_the_replacement(scene:
     (error,) = result
     assert isinstance(error, lcr.RolledBack)
     assert error.stage == "quiesce"
-    assert "after 0.3 s there is still 1 call inside (thread " in str(error)
+    assert "after 0.3 s, for which 1 call had to wait, there is still 1 call inside (thread " in str(error)
     assert "in store.block" in str(error)
     assert "longer deadline" in error.advice
     wait_until(lambda: held)

@@ -170,7 +170,9 @@ def test_a_retire_that_raises_is_a_warning(box: Box, exception: str) -> None:
     closure = handle.cell()
     report = box.replace(PLAIN, allow_break=True)
     assert report.outcome == "committed"
-    assert [w for w in report.warnings if w == f"box 1.0 did not retire cleanly: {exception}: stuck"]
+    assert [
+        w for w in report.warnings if w.startswith(f"box 1.0 did not retire cleanly: {exception}: stuck (in retire, ")
+    ]
     with pytest.raises(AttributeError):
         closure()
     assert handle.get("number") == 1
@@ -372,7 +374,7 @@ def test_a_destructor_of_the_exporting_old_that_raises_is_a_warning(box: Box) ->
     """The new one serves."""
     handle = box.serve(HOOKED + EXPORT + "def destruct(self): raise ValueError('stuck')\n")
     report = box.replace(HOOKED)
-    assert [w for w in report.warnings if w.endswith("ValueError: stuck")]
+    assert [w for w in report.warnings if "ValueError: stuck (in destruct, " in w]
     handle.add("a")
     assert handle.get() == ["a"]
 
@@ -602,7 +604,7 @@ def test_instances_of_the_old_versions_classes_in_the_state_are_warned_of(box: B
     handle = box.serve(PLAIN.replace("[probe.thing]", value), top=OWN)
     report = box.replace(PLAIN)
     warning = (
-        "the state holds instances of Item, defined in box 1.0 itself: they keep that version's class, and its code"
+        "the state holds Item, defined in box 1.0 itself (or instances of it): that goes on with that version's code"
     )
     assert report.warnings == (warning,)
     assert handle.get("things")

@@ -96,7 +96,8 @@ def _ending(report: Json) -> str:
         held = _count(report["held"], "call") if report["held"] else "no call"
         pause = f" for {report['pause'] * 1000:.2f} ms at most" if report["held"] else ""
         text = f"{click.style('committed', fg='green')}: {name} {new} is serving; {held} had to wait{pause}"
-    return "\n".join([text, *(f"{click.style('warning', fg='yellow')}: {each}" for each in report["warnings"])])
+    warnings = [f"{click.style('warning', fg='yellow')}: {each}" for each in report["warnings"]]
+    return "\n".join([text, *warnings, *(f"note: {each}" for each in report["notes"])])
 
 
 # -- events -------------------------------------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ def _record(each: Json) -> Cells:
 
 def _why(message: str) -> str:
     first, *rest = message.splitlines() or [""]
+    if " -> " not in first:  # it says itself what was wrong; the lines below tell what there is instead
+        return first
     reasons = [line.removeprefix("  - ") for line in rest if line.startswith("  - ")]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"{reasons[0]}{more}" if reasons else first
@@ -143,6 +145,7 @@ def plan(answer: Json) -> None:
     )
     _lines("against it", made["reasons"])
     _lines("warning", made["warnings"])
+    _lines("note", made["notes"])
 
 
 # -- printing -----------------------------------------------------------------------------------------------------------

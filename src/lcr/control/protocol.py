@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from lcr.errors import LcrError, Refused, RolledBack, in_words
+from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised
 from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
 
 R = TypeVar("R", bound=Struct)
@@ -257,11 +257,8 @@ def _internal(error: BaseException) -> Error:
 def _cause(cause: BaseException | None) -> dict[str, Any]:
     if cause is None:
         return {}
-    return {"cause": f"{in_words(cause)}{_place(cause)}", "traceback": "".join(traceback.format_exception(cause))}
-
-
-def _place(cause: BaseException) -> str:
-    frames = traceback.extract_tb(cause.__traceback__)
-    if not frames:
-        return ""
-    return f" (in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno})"
+    where = where_raised(cause)
+    return {
+        "cause": f"{in_words(cause)}{f' ({where})' if where else ''}",
+        "traceback": "".join(traceback.format_exception(cause)),
+    }

@@ -37,7 +37,7 @@ class Catalog:
     """What the folders (or single files and package folders) of a path offer. Safe to use from any thread."""
 
     def __init__(self, path: Sequence[Path]) -> None:
-        self._path = tuple(path)
+        self.path = tuple(path)
         self._lock = threading.Lock()
         self._folders: dict[Path, int | None] = {}  # modification time at the last scan; None: not to be trusted
         self._described: dict[Path, _Described] = {}
@@ -105,7 +105,7 @@ class Catalog:
         self._has_young = False
         missing: list[Problem] = []
         described: dict[Path, _Described] = {}
-        for entry in self._path:
+        for entry in self.path:
             for path in self._components(entry, began, missing):
                 if path not in described:
                     described[path] = self._describe(path, began)

@@ -162,7 +162,10 @@ def _declared(call: ast.expr) -> Declaration:
     positional, named = _literals(call, "@lcr.interface")
     allowed = {"name", "version", "replaces", "schema", "scope", "functions"}
     if len(positional) > 1 or set(named) - allowed or (positional and "name" in named):
-        raise ValueError(f"@lcr.interface takes a name and the keywords {', '.join(sorted(allowed - {'name'}))}")
+        unknown = f", not {', '.join(sorted(set(named) - allowed))}" if set(named) - allowed else ""
+        raise ValueError(
+            f"@lcr.interface takes a name and the keywords {', '.join(sorted(allowed - {'name'}))}{unknown}"
+        )
     named |= {"name": positional[0]} if positional else {}
     if "name" not in named or "version" not in named:
         raise ValueError("@lcr.interface needs a name and a version")

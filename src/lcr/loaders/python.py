@@ -36,6 +36,11 @@ class LoadedModule:
         self._finder = _Finder(bundle, name, number)
         self.module: ModuleType | None = None
 
+    @property
+    def filenames(self) -> Sequence[str]:
+        """The file names that its code has."""
+        return self._finder.filenames
+
     def execute(self) -> None:
         """Run it. Whatever it raises, nothing of it stays behind."""
         sys.meta_path.insert(0, self._finder)

@@ -39,6 +39,7 @@ class Report(Jsonable):
     moved: int = 0  # entries of state that went over (entries of the outermost container, all instances together)
     stages: tuple[Stage, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what would serve after a restart, where that is something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Plan(Jsonable):
     source: str  # where the candidate comes from: a path, or "registered"
     reasons: tuple[str, ...] = ()  # why it is refused; all of them
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what would serve after a restart, where that is something else
     loads: tuple[str, ...] = ()  # what will be loaded and constructed beside the old, in order
     touches: tuple[str, ...] = ()  # who holds references that will be served by the new
     schema: tuple[int, ...] = ()  # the chain of state schemas, such as (1, 2, 3); one entry when unchanged

@@ -15,6 +15,8 @@ from lcr.replacement.replacement import Limits, Parts, Replacement
 from lcr.replacement.target import Wish
 from lcr.runtime.census import is_on_this_stack
 
+_ALLOW = "--allow-break (allow_break=True in Python) goes on although callers would break."
+
 
 class Engine:
     """Carries out replacements, one at a time; a second one asked for meanwhile is refused at once."""
@@ -82,18 +84,19 @@ class Engine:
                 f"cannot {wish.action} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
                 f"is serving.",
                 reasons=plan.reasons,
+                advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",
             )
         self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
         ended = _on_a_thread(Replacement(self._parts, decision, limits, self._feed.tell))
-        self._write(ended.record(wish, plan))
+        self._write(ended.record(wish, plan), is_rehearsal=limits.dry_run)
         return ended.result()
 
     def _write_refused(self, wish: Wish, refusal: Refused, plan: Plan | None = None) -> None:
         versions = (plan.old, plan.new) if plan is not None else ("", _to(wish))
         self._write(Record(0, 0, wish.action, wish.name, *versions, "refused", "plan", str(refusal)))
 
-    def _write(self, record: Record) -> None:
-        if record.outcome != "planned":
+    def _write(self, record: Record, *, is_rehearsal: bool = False) -> None:
+        if not is_rehearsal:
             record = self._history.add(record)
         self._feed.tell("replacement.done", record.as_dict())
 

@@ -13,13 +13,16 @@ from lcr.model.contract import mismatches
 from lcr.model.interface import Interface, schema_chain
 from lcr.model.report import Plan
 from lcr.model.resolver import load_order
-from lcr.replacement.residue import classes_in_state
+from lcr.replacement.cautions import after_a_restart, cautions
+from lcr.replacement.state import attributes
 from lcr.replacement.target import Candidate, Wish, find_candidate, find_slot, reasons_of_version
 from lcr.runtime.construct import has_hook
 from lcr.runtime.factory import Factory
 from lcr.runtime.handle import record
 from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Seat, Slot
+
+_LISTED = 8  # attributes that a plan names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,10 +75,10 @@ class Planner:
                 *unmet,
             ),
             warnings=(
-                *_warnings(breaks if tolerated else (), new),
-                *candidate.passed_over,
-                *classes_in_state(slot),
+                *_warnings(breaks if tolerated else (), new, "a rollback may" if is_back else "allowed"),
+                *cautions(slot, candidate, wish),
             ),
+            notes=tuple(after_a_restart(self._factory, slot, candidate)),
             loads=loads,
             touches=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
             schema=chain or (old.schema, new.schema),
@@ -146,9 +149,9 @@ def _kind(wish: Wish, slot: Slot, candidate: Candidate) -> str:
     return "repair" if new == old else "upgrade" if new > old else "downgrade"
 
 
-def _warnings(breaks: Iterable[str], new: Interface) -> Iterator[str]:
+def _warnings(breaks: Iterable[str], new: Interface, why: str) -> Iterator[str]:
     for text in breaks:
-        yield f"breaks callers, as allowed: {text}"
+        yield f"breaks callers, as {why}: {text}"
     if not new.complete:
         yield f"the functions of {new} are known in part only until it is loaded; the contract is checked again then"
 
@@ -161,4 +164,11 @@ def transfer_of(slot: Slot, new: Interface, chain: tuple[int, ...] | None) -> st
     steps += [f"migrate {a} -> {b}" for a, b in pairwise(chain or ())]
     if "import_state" in new.hooks:
         steps.append("import_state")
-    return ", ".join(steps) or "by reference"
+    return ", ".join(steps) or f"by reference{_names(slot)}"
+
+
+def _names(slot: Slot) -> str:
+    """List the attributes that move: of these, the values that the new constructor sets are not used."""
+    found = dict.fromkeys(name for seat in slot.seats[:1] for name in attributes(seat.instance, seat.dependencies))
+    listed = [*found][:_LISTED] + [f"{len(found) - _LISTED} more"] * (len(found) > _LISTED)
+    return f" ({', '.join(listed)})" if listed else ""

@@ -33,14 +33,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lcr.errors import LcrError, Refused, RolledBack, in_words
+from lcr.errors import LcrError, RolledBack
 from lcr.model.report import Report, Stage
 from lcr.replacement.plan import Decision
 from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
 from lcr.replacement.rehearse import rehearse
 from lcr.replacement.retire import Old, hand_over, take_apart
-from lcr.replacement.runner import Abandoned, Hung, Runner
+from lcr.replacement.runner import Abandoned, Runner
 from lcr.replacement.state import Migration
+from lcr.replacement.telling import NotDrained, rolled_back, tell, threads_of
 from lcr.replacement.transfer import runs_foreign_code, transfer
 from lcr.runtime.factory import Factory
 from lcr.runtime.handle import equip, record
@@ -99,6 +100,7 @@ class Replacement:
         self._cancelled = threading.Event()
         self._undo: dict[Seat, ExitStack] = {}  # what was prepared for each instance; one may be released meanwhile
         self._is_committed = False
+        self._served: Served | None = None  # the candidate, once it is loaded
 
     def cancel(self) -> None:
         """Have it rolled back, unless it is past the point of no return."""
@@ -114,15 +116,17 @@ class Replacement:
                 raise self._rolled_back(error) from error
             _log.exception("after the commit of %s %s", self._plan.name, self._plan.new)
             self._warnings.append(
-                f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {_tell(error)}"
+                f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {tell(error)}"
             )
         finally:
             self._runner.close()
+        if self._limits.dry_run:
+            self._warnings += threads_of(self._served, "destruct")
         return self._report()
 
     def _forward(self, undo: ExitStack) -> None:
         with self._timed("prepare"):
-            served = self._step("loading it", self._load, undo)
+            served = self._served = self._step("loading it", self._load, undo)
             prepared = self._prepare(served, {}, undo)
         if self._limits.dry_run:
             with self._timed("transfer"):
@@ -133,7 +137,7 @@ class Replacement:
             prepared = self._prepare(served, prepared, undo)  # who came while it was being prepared
             old = self._exchange(served, prepared, undo)
         with self._timed("retire"):
-            self._retire(old, prepared)
+            self._retire(old)
 
     # -- prepare ----------------------------------------------------------------------------------------------------
 
@@ -201,7 +205,7 @@ class Replacement:
         drained = stop.wait_drained(deadline)
         self._seen["drained"] = stop.inside_at_close
         if not drained:
-            raise LcrError(f"after {self._limits.deadline:g} s there is still {stop.inside_text()}")
+            raise NotDrained(stop, self._limits.deadline)
 
     def _transfer(self, moves: Moves, steps: Steps, deadline: float, undo: ExitStack) -> None:
         for each, is_foreign in moves:
@@ -235,19 +239,27 @@ class Replacement:
 
     # -- retire -----------------------------------------------------------------------------------------------------
 
-    def _retire(self, old: list[Old], prepared: Mapping[Seat, Prepared]) -> None:
+    def _retire(self, old: list[Old]) -> None:
         for each in old:
             try:
                 self._step("retiring the old version", partial(hand_over, each), ExitStack())
             except BaseException as error:
-                self._warnings.append(f"{each.label} did not retire cleanly: {_tell(error)}")
+                self._warnings.append(f"{each.label} did not retire cleanly: {tell(error)}")
             self._warnings += take_apart(each, self._parts.releaser)
         replaced, before = self._before
-        is_back = self._plan.kind == "rollback"
-        self._slot.previous = None if is_back else replaced
-        self._parts.releaser.drop(before)
-        if is_back:
-            self._parts.releaser.drop(replaced)
+        self._warnings += threads_of(replaced, "retire")
+        self._slot.previous = kept = self._to_keep(replaced, before)
+        for served in (replaced, before):
+            if served is not kept:
+                self._parts.releaser.drop(served)
+
+    def _to_keep(self, replaced: Served, before: Served | None) -> Served | None:
+        """Return what a rollback goes back to from now on; the same bytes once more are no step to go back from."""
+        if self._plan.kind == "rollback":
+            return None
+        served = self._slot.served
+        is_the_same = served.sha == replaced.sha and served.interface.version == replaced.interface.version
+        return before if is_the_same and served.sha and before is not None else replaced
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -292,38 +304,12 @@ class Replacement:
             kind=plan.kind,
             stages=tuple(self._stages),
             warnings=tuple(self._warnings),
+            notes=plan.notes,
             **self._seen,  # type: ignore[arg-type]
         )
 
-    def _rolled_back(self, error: BaseException) -> BaseException:
-        plan = self._plan
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        now = f"{plan.name} {plan.old} is serving, with its own state." if self._slot.seats else "nothing serves."
-        return RolledBack(
-            f"cannot replace {plan.name} {plan.old} -> {plan.new}: {_tell(error)}{notes}. Rolled back at {self._stage}; "
-            f"{now}",
-            stage=self._stage,
-            cause=_cause(error),
-            advice=_advice(self._stage, error, plan.name),
+    def _rolled_back(self, error: BaseException) -> RolledBack:
+        notes = [*getattr(error, "__notes__", ()), *threads_of(self._served, "destruct")]
+        return rolled_back(
+            self._plan, self._stage, error, notes, dry_run=self._limits.dry_run, serves=bool(self._slot.seats)
         )
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """Return the exception of the author's code that did it; None for a deadline or a finding of lcr's own."""
-    if isinstance(error, Refused):
-        return error.cause
-    return error.__cause__ if isinstance(error, LcrError | Hung) else error
-
-
-def _tell(error: BaseException) -> str:
-    if isinstance(error, LcrError | Hung):
-        return str(error).rstrip(".")
-    return in_words(error)
-
-
-def _advice(stage: str, error: BaseException, name: str) -> str:
-    if stage == "quiesce":
-        return "Retry with a longer deadline, or when those calls have ended."
-    if isinstance(error, Hung):
-        return f"The hung thread cannot be killed; `lcr show {name}` and the host's status list it."
-    return "Mend the candidate and try again; a dry run goes as far as the import of the state without holding anybody."

@@ -30,8 +30,8 @@ def classes_in_state(slot: Slot) -> tuple[str, ...]:
         return ()
     part = f" (the first {_LOOK_AT:,} objects were looked at)" if looked >= _LOOK_AT else ""
     return (
-        f"the state holds instances of {', '.join(found)}, defined in {slot.interface} itself: they keep that version's "
-        f"class, and its code{part}",
+        f"the state holds {', '.join(found)}, defined in {slot.interface} itself (or instances of it): that goes on with "
+        f"that version's code{part}",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from lcr.errors import Refused
@@ -53,9 +54,13 @@ def find_slot(registry: Registry, wish: Wish) -> Slot:
     """Return the place that is meant. Raises :class:`Refused`, with what serves, when there is none or several."""
     slots = registry.of_name(wish.name)
     if not slots:
-        serving = ", ".join(sorted(str(slot.interface) for slot in registry.all())) or "nothing"
+        all_slots = registry.all()
+        serving = ", ".join(sorted(str(slot.interface) for slot in all_slots)) or "nothing"
+        meant = get_close_matches(wish.name, [slot.name for slot in all_slots], 1)
         raise Refused(
-            f"cannot {wish.action} {wish.name}: nothing of that name serves.", reasons=[f"serving now: {serving}"]
+            f"cannot {wish.action} {wish.name}: nothing of that name serves.",
+            reasons=[f"serving now: {serving}"],
+            advice=f"Did you mean {meant[0]}?" if meant else "",
         )
     if wish.version is not None:
         wanted = _version(wish.version)
@@ -114,16 +119,26 @@ def _from_source(catalog: Catalog, slot: Slot, wish: Wish) -> Candidate:
     if wish.to is not None:
         fits = [offer for offer in fits if offer.interface.version == _version(wish.to)]
     if not fits:
-        what = f"{wish.source} does not offer {slot.name}{f' {wish.to}' if wish.to is not None else ''}"
+        what = _why_not_offered(slot, wish, offers, problems)
         raise _none(slot, what, offers, problems)
     return Candidate(max(fits, key=lambda offer: offer.interface.version), bundle)
+
+
+def _why_not_offered(slot: Slot, wish: Wish, offers: Iterable[Offer], problems: Iterable[Problem]) -> str:
+    for problem in problems:
+        return f"{problem.path} cannot be used: {problem.message}"
+    if not list(offers):
+        return f"{wish.source} offers nothing: there is no class with @lcr.interface in it"
+    return f"{wish.source} does not offer {slot.name}{f' {wish.to}' if wish.to is not None else ''}"
 
 
 def _highest(catalog: Catalog, slot: Slot, offers: list[Offer]) -> Candidate:
     finals = [o for o in offers if not o.interface.version.parsed.is_prerelease or o.interface.version == slot.version]
     may = [o for o in finals if not reasons_of_version(slot, o.interface)]
     if not may:
-        raise _none(slot, "nothing on the path may stand in for it", offers, catalog.problems())
+        searched = ", ".join(map(str, catalog.path)) or "no folder"
+        what = f"nothing on the path ({searched}) may stand in for it"
+        raise _none(slot, what, offers, catalog.problems(), "--from FILE takes a version from anywhere.")
     best = _read(catalog, max(may, key=lambda offer: offer.interface.version))
     if best.interface.version <= slot.version and best.sha == slot.served.sha:
         advice = f"`lcr replace {slot.name} --to {slot.version}` replaces it by itself."
@@ -162,7 +177,7 @@ def _none(slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Pro
     unread = [f"cannot be read: {problem.path}: {problem.message}" for problem in problems]
     return Refused(
         f"cannot replace {slot.interface}: {what}. {slot.interface} is serving.",
-        reasons=[what, *found, *unread],
+        reasons=[what, *found, *(text for text in unread if text not in what)],
         advice=advice,
     )
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Container, Iterable, Mapping
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 
+from lcr.errors import place
 from lcr.runtime.alias import Alias
 
 
@@ -70,6 +71,38 @@ def running(codes: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def suspended(codes: Mapping[int, str]) -> tuple[str, ...]:
+    """Tell which generators and coroutines of these codes are suspended, and where. Walks the heap."""
+    found = []
+    for thing in gc.get_objects():
+        code = _suspended_code(thing)
+        frame = _frame_of(thing) if code is not None and id(code) in codes else None
+        if frame is not None:
+            found.append(f"{codes[id(code)]} suspended at {_place(frame)}")
+    return tuple(found)
+
+
+def _frame_of(thing: object) -> FrameType | None:
+    for name in ("gi_frame", "cr_frame", "ag_frame"):
+        frame: FrameType | None = getattr(thing, name, None)
+        if frame is not None:
+            return frame
+    return None
+
+
+def running_in(filenames: Container[str]) -> tuple[str, ...]:
+    """Tell which threads run code of these files right now: ``thread poller in poll (...)``."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = []
+    for ident, top in sys._current_frames().items():
+        frame: FrameType | None = top
+        while frame is not None and frame.f_code.co_filename not in filenames:
+            frame = frame.f_back
+        if frame is not None:
+            lines.append(f"thread {names.get(ident, ident)} in {frame.f_code.co_name} ({_place(frame)})")
+    return tuple(lines)
+
+
 def is_on_this_stack(codes: Container[int]) -> bool:
     """Tell whether the calling thread is inside one of the codes with these ids: it re-enters, or asks from inside."""
     frame: FrameType | None = sys._getframe(1)
@@ -81,4 +114,4 @@ def is_on_this_stack(codes: Container[int]) -> bool:
 
 
 def _place(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return place(frame.f_code.co_filename, frame.f_lineno)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from lcr.runtime.census import running
+from lcr.runtime.census import running, suspended
 from lcr.runtime.gate import Aliases, Gate
 
 # Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. After each
@@ -136,8 +136,12 @@ class Stop:
 
     def inside_text(self) -> str:
         """Say how many calls are inside, and where."""
-        count, where = self.inside(), "; ".join(self.who()) or "suspended, on no thread's stack"
+        count, where = self.inside(), "; ".join(self.who()) or "suspended"
         return f"{count} {'call' if count == 1 else 'calls'} inside ({where})"
+
+    def suspended(self) -> tuple[str, ...]:
+        """Name the generators and coroutines that are suspended inside now, and where. Walks the heap."""
+        return suspended(self._codes)
 
     def who(self) -> tuple[str, ...]:
         """Name the threads that run inside now, and where they are."""
