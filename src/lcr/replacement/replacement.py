@@ -27,7 +27,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,12 +39,11 @@ from lcr.replacement.plan import Decision
 from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
 from lcr.replacement.rehearse import rehearse
 from lcr.replacement.retire import Old, hand_over, take_apart
-from lcr.replacement.runner import Abandoned, Runner
+from lcr.replacement.runner import Abandoned, Hung, Runner
 from lcr.replacement.state import Migration
 from lcr.replacement.telling import NotDrained, rolled_back, tell, threads_of
 from lcr.replacement.transfer import runs_foreign_code, transfer
 from lcr.runtime.factory import Factory
-from lcr.runtime.handle import equip, record
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
 from lcr.runtime.shelf import Shelf
@@ -92,7 +91,7 @@ class Replacement:
         self._limits = limits
         self._tell = tell
         self._late: list[tuple[str, dict[str, Any]]] | None = None  # events kept back while callers are held
-        self._runner = Runner(f"lcr-{decision.slot.name}", parts.abandoned)
+        self._runner = Runner(f"lcr-{decision.slot.name}", parts.abandoned, limits.prepare_timeout)
         self._stage = ""
         self._stages: list[Stage] = []
         self._warnings = list(decision.plan.warnings)
@@ -136,8 +135,9 @@ class Replacement:
             self._stage = "prepare"
             prepared = self._prepare(served, prepared, undo)  # who came while it was being prepared
             old = self._exchange(served, prepared, undo)
+            dropped = self._keep_one_generation()
         with self._timed("retire"):
-            self._retire(old)
+            self._retire(old, dropped)
 
     # -- prepare ----------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Replacement:
         old = [Old(str(self._slot.interface), seat.instance, seat.dependencies) for seat in prepared]
         steps = migrations(self._slot, served)
         moves = [(each, runs_foreign_code(each, steps)) for each in prepared.values()]
-        with self._held_back():
+        with self._leading_handles(prepared), self._held_back():
             with stop:
                 deadline = time.monotonic() + self._limits.deadline
                 with self._timed("quiesce"):
@@ -198,7 +198,6 @@ class Replacement:
                     opened = time.monotonic()
             first = stop.first_held()
             self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
-        self._lead_handles(prepared)
         return old
 
     def _quiesce(self, stop: Stop, deadline: float) -> None:
@@ -211,10 +210,18 @@ class Replacement:
         for each, is_foreign in moves:
             if is_foreign:
                 left = deadline - time.monotonic()
-                moved = self._runner.run("moving the state", partial(transfer, each, steps), left, undo)
+                moved = self._move(each, steps, left, undo)
             else:
                 moved = transfer(each, steps, undo)
             self._seen["moved"] += moved
+
+    def _move(self, each: Prepared, steps: Steps, timeout: float, undo: ExitStack) -> int:
+        try:
+            return self._runner.run("moving the state", partial(transfer, each, steps), timeout, undo)
+        except Hung:
+            # The new instance may hold what is the old one's, and its thread may still write: no destructor may meet it.
+            self._undo[each.seat].pop_all()
+            raise
 
     def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
         for stack in (undo, *self._undo.values()):
@@ -227,39 +234,48 @@ class Replacement:
         slot.served = served
         slot.generation += 1
 
+    @contextmanager
+    def _leading_handles(self, prepared: Mapping[Seat, Prepared]) -> Iterator[None]:
+        """At the end give every handle what serves now, the new or the old, so that its calls take no detour."""
+        try:
+            yield
+        finally:
+            self._lead_handles(prepared)
+
     def _lead_handles(self, prepared: Mapping[Seat, Prepared]) -> None:
-        """Give every handle the new functions themselves, so that its calls take no detour any more."""
         if self._slot.served.loaded is not None:
             self._parts.shelf.approve(self._slot.served.loaded)
         with self._parts.registry.lock:
             self._parts.registry.note(self._slot)
             for seat in prepared:
-                for handle in seat.references.values():
-                    equip(handle, record(handle), seat.gate.methods)
+                seat.lead_handles()
 
     # -- retire -----------------------------------------------------------------------------------------------------
 
-    def _retire(self, old: list[Old]) -> None:
+    def _keep_one_generation(self) -> list[Served]:
+        """Keep what a rollback goes back to from now on; return what nothing goes back to any more."""
+        replaced, before = self._before
+        self._slot.previous = kept = self._to_keep(replaced, before)
+        return [served for served in (replaced, before) if served is not None and served is not kept]
+
+    def _to_keep(self, replaced: Served, before: Served | None) -> Served | None:
+        if self._plan.kind == "rollback":
+            return None
+        served = self._slot.served
+        is_the_same = served.sha == replaced.sha and served.interface.version == replaced.interface.version
+        # The same bytes once more are no step that anybody wants to go back.
+        return before if is_the_same and served.sha and before is not None else replaced
+
+    def _retire(self, old: list[Old], dropped: Iterable[Served]) -> None:
         for each in old:
             try:
                 self._step("retiring the old version", partial(hand_over, each), ExitStack())
             except BaseException as error:
                 self._warnings.append(f"{each.label} did not retire cleanly: {tell(error)}")
             self._warnings += take_apart(each, self._parts.releaser)
-        replaced, before = self._before
-        self._warnings += threads_of(replaced, "retire")
-        self._slot.previous = kept = self._to_keep(replaced, before)
-        for served in (replaced, before):
-            if served is not kept:
-                self._parts.releaser.drop(served)
-
-    def _to_keep(self, replaced: Served, before: Served | None) -> Served | None:
-        """Return what a rollback goes back to from now on; the same bytes once more are no step to go back from."""
-        if self._plan.kind == "rollback":
-            return None
-        served = self._slot.served
-        is_the_same = served.sha == replaced.sha and served.interface.version == replaced.interface.version
-        return before if is_the_same and served.sha and before is not None else replaced
+        self._warnings += threads_of(self._before[0], "retire")
+        for served in dropped:
+            self._parts.releaser.drop(served)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,8 @@ class _Job(Generic[T]):
 class Runner:
     """One thread, made before it is needed, that runs the author's code of one replacement step by step."""
 
-    def __init__(self, name: str, abandoned: Abandoned) -> None:
+    def __init__(self, name: str, abandoned: Abandoned, undo_timeout: float) -> None:
+        self._undo_timeout = undo_timeout  # nobody is held any more while something is undone
         self._abandoned = abandoned
         self._name = name
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
@@ -89,13 +90,13 @@ class Runner:
         the step's own thread, when it returns too late.
         """
         job = self._run(what, step, timeout)
-        undoing(undo, self._take_back, what, job, timeout)
+        undoing(undo, self._take_back, what, job)
         if job.error is not None:
             raise job.error
         return job.result
 
-    def _take_back(self, what: str, job: _Job[Any], timeout: float) -> None:
-        undone = self._run(f"undoing {what}", job.take_back, timeout)
+    def _take_back(self, what: str, job: _Job[Any]) -> None:
+        undone = self._run(f"undoing {what}", job.take_back, self._undo_timeout)
         if undone.error is not None:
             raise undone.error
 

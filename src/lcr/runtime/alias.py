@@ -22,7 +22,7 @@ class Alias:
     has, so a frame that runs it is a call inside this alias. ``entry`` is where a call lands after :meth:`redirect`.
     """
 
-    __slots__ = ("__weakref__", "_base", "_results", "_signature", "_trampoline", "code", "entry", "function", "method")
+    __slots__ = ("__weakref__", "_base", "_results", "_signature", "code", "entry", "function", "method", "trampoline")
 
     def __init__(self, name: str, instance: object, entry: Callable[[str], Any]) -> None:
         self._results: Results | None = None
@@ -32,7 +32,7 @@ class Alias:
         kind = kind_of(self.code)
         self.entry = entry(kind)
         self._signature = _signature(self.function)
-        self._trampoline = trampoline(kind, self.entry, self.code)
+        self.trampoline = trampoline(kind, self.entry, self.code)
         self._base = sys.getrefcount(self.function)  # nobody else has it yet: what the host itself holds
 
     def _make(self, name: str, instance: object) -> FunctionType:
@@ -61,7 +61,7 @@ class Alias:
     def redirect(self) -> None:
         """Send every call that enters from now on to ``entry``; frames that run already keep the author's code."""
         self.function.__signature__ = self._signature  # type: ignore[attr-defined]
-        self.function.__code__ = self._trampoline
+        self.function.__code__ = self.trampoline
 
     def references(self) -> int:
         """Count who else refers to the alias: calls inside, calls in the trampoline, results that still run."""

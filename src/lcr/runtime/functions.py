@@ -60,7 +60,8 @@ def _outer(defaults: int, keywords: tuple[str, ...], free: int) -> CodeType:
     """Compile ``outer(d0, ..., k0, ...)``, which makes an inner function with these defaults and free variables."""
     parameters = [f"d{i}" for i in range(defaults)]
     options = [f"k{i}" for i in range(len(keywords))]
-    inner = [f"p{i}={name}" for i, name in enumerate(parameters)]
+    # No name that an author gives a keyword: they stand side by side in one signature.
+    inner = [f"_lcr_{i}={name}" for i, name in enumerate(parameters)]
     if keywords:
         inner += ["*", *(f"{name}={value}" for name, value in zip(keywords, options, strict=True))]
     # Zero-padded, because the compiler sorts free variables by name and cells go in by position.

@@ -224,10 +224,10 @@ class Gate:
         return not entry.awaits and has_running_loop() and self._has_suspended()
 
     def _pass(self, entry: Entry) -> Admission | None:
-        token = object()
+        method, token = _function(self._spare, entry.name, self.label).method, object()
         self._passing[token] = None
         if self.state is State.HOLDING:  # looked at after the announcement: the drainer will count it
-            return _function(self._spare, entry.name, self.label).method, token
+            return method, token
         del self._passing[token]
         return None
 

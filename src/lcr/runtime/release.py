@@ -65,6 +65,10 @@ class Releaser:
         slot.is_ending = slot.is_shared
         try:
             self._stop(seat, 0.0 if has_running_loop() else timeout)
+        except BaseException:
+            with self._registry.lock:
+                seat.lead_handles()
+            raise
         finally:
             slot.is_ending = False
         self._finish(seat)
@@ -135,6 +139,7 @@ class Releaser:
         for seat in list(slot.seats):
             try:
                 with self._turns.of(slot.name, max(0.0, deadline - time.monotonic())):
-                    self._release_last(seat, max(0.0, deadline - time.monotonic()))
+                    if seat in slot.seats:  # or another thread has just released it
+                        self._release_last(seat, max(0.0, deadline - time.monotonic()))
             except LcrError as error:
                 yield error

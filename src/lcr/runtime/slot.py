@@ -11,7 +11,7 @@ from lcr.loaders.source import Offer
 from lcr.model.interface import Interface
 from lcr.model.version import Version
 from lcr.runtime.gate import Gate
-from lcr.runtime.handle import Handle, Record, handle_types, record
+from lcr.runtime.handle import Handle, Record, equip, handle_types, record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,12 @@ class Seat:
         self.dependencies: dict[str, Handle] = {}  # attribute -> handle, in the order in which they were referenced
         self.gate = Gate(slot.name)
         self.references: dict[int, Handle] = {}  # by id(): a handle has no hash that could be relied on
+
+    def lead_handles(self) -> None:
+        """Give every handle the functions themselves that serve now; called under the registry's lock."""
+        for handle in self.references.values():
+            equip(handle, record(handle), self.gate.methods)
+        self.gate.forget_elders()
 
     def records(self) -> list[Record]:
         """Return what the host keeps on each reference to this instance."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -23,6 +24,25 @@ CENSUS_AFTER = 1e-3  # seconds of draining before the heap is walked for the fir
 CENSUS_SHARE = 20  # censuses take at most one part in this many of the time
 LOOKS_AT_ONCE = 50  # looks between which the interpreter is only given away: a timer would add its slack of 50 µs
 LONGEST_NAP = 200e-6  # seconds between two looks later on
+
+_interval_lock = threading.RLock()  # the interval is the process's: releases of other names may stop at the same time
+_lowered: dict[object, float] = {}
+_given = 0.0
+
+
+def _lower_interval(stop: object, seconds: float) -> None:
+    global _given
+    with _interval_lock:
+        if not _lowered:
+            _given = sys.getswitchinterval()
+        _lowered[stop] = min(seconds, _given)
+        sys.setswitchinterval(min(_lowered.values()))
+
+
+def _give_back_interval(stop: object) -> None:
+    with _interval_lock:
+        if _lowered.pop(stop, None) is not None:
+            sys.setswitchinterval(min(_lowered.values(), default=_given))
 
 
 class Stop:
@@ -46,19 +66,22 @@ class Stop:
         return codes
 
     def __enter__(self) -> Stop:
-        self._relief.callback(sys.setswitchinterval, sys.getswitchinterval())
-        if not self._finds_an_instant():
-            sys.setswitchinterval(SWITCH_INTERVAL)
-        for gate, spare in self._spare.items():
-            self._undo.callback(gate.open, spare)
-            gate.close(spare, self._codes)
-        self.inside_at_close = self.inside()
+        with ExitStack() as failing:  # Ctrl-C may come here: a release runs on the main thread
+            failing.callback(self.__exit__)
+            self._relief.callback(_give_back_interval, self)
+            if not self._finds_an_instant():
+                _lower_interval(self, SWITCH_INTERVAL)
+            for gate, spare in self._spare.items():
+                self._undo.callback(gate.open, spare)
+                gate.close(spare, self._codes)
+            self.inside_at_close = self.inside()
+            failing.pop_all()
         return self
 
     def _finds_an_instant(self) -> bool:
         if not self.inside():
             return True
-        sys.setswitchinterval(TRY_INTERVAL)
+        _lower_interval(self, TRY_INTERVAL)
         end = time.monotonic() + TRY_FOR
         while time.monotonic() < end:
             time.sleep(0)
@@ -91,7 +114,7 @@ class Stop:
         if self._sealed(exactly=False):
             self._calm()
             return True
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        _lower_interval(self, SWITCH_INTERVAL)
         looks, census, told = 0, time.monotonic() + CENSUS_AFTER, time.monotonic() + 0.1
         while not self._sealed(exactly=False):
             now = time.monotonic()
