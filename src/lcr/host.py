@@ -51,7 +51,7 @@ class Host:
         self._catalog = Catalog(self.path)
         self._releaser = Releaser(self._registry, self._shelf, self._turns)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
-        self._abandoned = Abandoned()
+        self._abandoned = Abandoned(self._turns.give_up)
         self._parts = Parts(self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned)
         planner = Planner(self._factory, self._catalog, self._registry)
         self._engine = Engine(self._parts, planner, self._feed, self._history)
@@ -100,7 +100,8 @@ class Host:
         """End a handle; with the last one end the instance: destructor, what it requires, module.
 
         The last release waits up to ``timeout`` seconds until nobody is inside; then it raises :class:`Refused`, and
-        everything is as before. Releasing a handle twice raises :class:`HandleReleased`.
+        everything is as before. On the thread of a running event loop it does not wait at all. Releasing a handle twice
+        raises :class:`HandleReleased`.
         """
         self._releaser.release(handle, timeout)
 
@@ -143,8 +144,9 @@ class Host:
 
         The candidate is version ``to`` on the path, or comes from the file or package folder ``source``; with neither,
         it is the highest on the path that may stand in. ``version`` says which is meant when several serve. Callers are
-        held for at most ``deadline`` seconds; loading, constructor and self-test, before that, may take
-        ``prepare_timeout`` seconds each. A dry run goes as far as importing a copy of the state, and holds nobody.
+        held for at most ``deadline`` seconds. Before that, loading may take ``prepare_timeout`` seconds, and as much for
+        each instance its requirements, constructor and self-test together. A dry run goes as far as importing a copy of
+        the state, and holds nobody.
 
         Raises :class:`Refused` when nothing was begun, :class:`RolledBack` when it was tried: either way the old
         version serves with its own state. From a coroutine use :meth:`replace_async`.
@@ -242,6 +244,9 @@ class Host:
             self._is_closed = True
             if self._control is not None:
                 self._control.close()
+        began = time.monotonic()
+        self._engine.end(timeout)
+        timeout = max(0.0, timeout - (time.monotonic() - began))
         failures = self._releaser.end_all(timeout)
         if failures:
             raise LcrError("closing the host: " + "; ".join(str(failure) for failure in failures))

@@ -574,7 +574,7 @@ def test_a_dry_run_shares_what_cannot_be_copied_and_says_so(box: Box) -> None:
     handle.set("lock", lock)
     body = PLAIN + "def destruct(self): self.probe.log.append(sorted(vars(self)))\n"
     report = box.replace(body, dry_run=True)
-    assert [w for w in report.warnings if w.startswith("state entry 'lock' could not be copied for the rehearsal")]
+    assert [w for w in report.warnings if w.startswith("the state['lock'] could not be copied for the rehearsal")]
     assert len(report.warnings) == 1
     assert box.probe.log == [["number", "probe", "things"]]
     assert handle.get("lock") is lock

@@ -97,7 +97,7 @@ def _limits(command: F) -> F:
             default=30.0,
             show_default=True,
             metavar="S",
-            help="Time for load, constructor, self-test, each.",
+            help="Time for loading, and for construction with self-test.",
         ),
         click.option("--dry-run", is_flag=True, help="Do all but the replacement itself, on a copy of the state."),
     )

@@ -21,12 +21,6 @@ def mismatches(old: Iterable[Function], new: Iterable[Function]) -> tuple[str, .
     return tuple(text for function in old for text in _function(function, there.get(function.name)))
 
 
-def additions(old: Iterable[Function], new: Iterable[Function]) -> tuple[str, ...]:
-    """Return the names of the functions that only ``new`` has."""
-    known = {function.name for function in old}
-    return tuple(function.name for function in new if function.name not in known)
-
-
 def _function(old: Function, new: Function | None) -> Iterator[str]:
     if new is None:
         yield f"{old.name}() is gone"

@@ -27,7 +27,16 @@ class Engine:
         self._feed = feed
         self._history = history
         self._busy = threading.Lock()
+        self._current: Replacement | None = None
+        self._is_ended = False
         self.replacing: str | None = None  # what is under way, for the status
+
+    def end(self, timeout: float) -> None:
+        """Have what is under way rolled back, unless it is committed, and wait for that; refuse whatever comes."""
+        self._is_ended = True
+        if (current := self._current) is not None:
+            current.cancel()
+        self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
 
     def plan(self, wish: Wish) -> Plan:
         """Return the plan for a wish; the reasons against it are in it."""
@@ -74,7 +83,7 @@ class Engine:
             self.replacing = f"{wish.action} {wish.name} {_to(wish)}".rstrip()
             yield
         finally:
-            self.replacing = None
+            self.replacing = self._current = None
             self._busy.release()
 
     def _carry_out(self, wish: Wish, decision: Decision, limits: Limits) -> Report:
@@ -87,7 +96,10 @@ class Engine:
                 advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",
             )
         self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
-        ended = _on_a_thread(Replacement(self._parts, decision, limits, self._feed.tell))
+        self._current = Replacement(self._parts, decision, limits, self._feed.tell)
+        if self._is_ended:
+            self._current.cancel()
+        ended = _on_a_thread(self._current)
         self._write(ended.record(wish, plan), is_rehearsal=limits.dry_run)
         return ended.result()
 
@@ -145,7 +157,7 @@ def _on_a_thread(replacement: Replacement) -> _Ended:
         finally:
             done.set()
 
-    threading.Thread(target=run, name="lcr-replacement").start()
+    threading.Thread(target=run, name="lcr-replacement", daemon=False).start()
     while not done.is_set():
         try:
             done.wait()

@@ -23,53 +23,73 @@ def rehearse(
     Nobody is held meanwhile. Raises :class:`LcrError` when a hook changes what is inside the state that it is given.
     """
     seat = prepared.seat
-    state, warnings = _copy(export_state(seat.instance, seat.dependencies))
-    inside, kept_alive = _shape(state)
+    copied = _Copy()
+    state = copied.of(export_state(seat.instance, seat.dependencies), "the state")
+    inside = _shape(state, copied.made())
     before = attributes(prepared.instance, prepared.dependencies)
     undoing(undo, empty, prepared.instance, prepared.dependencies, before)  # what could not be copied is the old one's
     migrated = migrate(state, steps)
     import_state(prepared.instance, migrated, prepared.dependencies)
-    if _shape(state)[0] != inside:
+    if _shape(state, copied.made()) != inside:
         names = ", ".join([name for name, _ in steps] + ["import_state"])
         raise LcrError(
             f"{names} changed what is inside the state that it was given: it would be changed under the old version, "
             f"which could not go on with it after a rollback. It must build new values instead"
         )
-    del kept_alive  # until here, so that no identity was used twice
-    return size_of(migrated), warnings
+    return size_of(migrated), tuple(copied.warnings)
 
 
-def _copy(state: Any) -> tuple[Any, tuple[str, ...]]:
-    if not isinstance(state, dict):
-        return _copied(state, "the state")
-    found = {key: _copied(value, f"state entry {key!r}") for key, value in list(state.items())}
-    return {key: value for key, (value, _) in found.items()}, tuple(w for _, warned in found.values() for w in warned)
+class _Copy:
+    """A deep copy of a state. What cannot be copied is shared, and said so: but never a container that it is in."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self._memo: dict[int, Any] = {}  # of all calls of deepcopy: what is one object in the state is one in the copy
+        self._rebuilt: list[object] = []
+        self._kept: list[object] = []  # the originals, so that no identity is used twice
+
+    def of(self, value: Any, what: str) -> Any:
+        for _ in range(_TRIES):
+            memo = dict(self._memo)  # one that failed holds halves of copies
+            try:
+                made = copy.deepcopy(value, memo)
+            except RuntimeError as error:  # it was changed while it was being copied: calls go on during a dry run
+                why: Exception = error
+            except Exception as error:  # a lock, a socket, whatever cannot be copied
+                why = error
+                break
+            self._memo = memo
+            self._kept.append(memo.get(id(memo)))
+            return made
+        if type(value) is dict:
+            made = {key: self.of(each, f"{what}[{key!r}]") for key, each in list(value.items())}
+        elif type(value) in (list, tuple, set):
+            made = type(value)(self.of(each, f"an item of {what}") for each in list(value))
+        else:
+            self.warnings.append(
+                f"{what} could not be copied for the rehearsal, is shared and was not checked ({in_words(why)})"
+            )
+            return value
+        self._rebuilt.append(made)
+        return made
+
+    def made(self) -> set[int]:
+        """Return the ids of the objects that were made; all others are the process's, which may change meanwhile."""
+        return set(map(id, [*self._memo.values(), *self._rebuilt]))
 
 
-def _copied(value: Any, what: str) -> tuple[Any, tuple[str, ...]]:
-    for _ in range(_TRIES):
-        try:
-            return copy.deepcopy(value), ()
-        except RuntimeError as error:  # it was changed while it was being copied: calls go on during a dry run
-            why: Exception = error
-        except Exception as error:  # a lock, a socket, whatever cannot be copied: it is shared, and said so
-            why = error
-            break
-    return value, (f"{what} could not be copied for the rehearsal and was not checked ({in_words(why)})",)
-
-
-def _shape(root: object) -> tuple[list[tuple[int, tuple[int, ...]]], dict[int, object]]:
-    """Describe a graph of objects by identity, equal afterwards exactly if nothing in it was changed; and its objects."""
-    seen, todo, found = dict[int, object](), [root], []
+def _shape(root: object, made: set[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Describe the part of a graph of objects that was copied by identity: equal afterwards if nothing in it changed."""
+    seen, todo, found = set[int](), [root], []
     while todo:
         value = todo.pop()
-        if id(value) in seen:
+        if id(value) in seen or id(value) not in made:
             continue
-        seen[id(value)] = value
+        seen.add(id(value))
         parts = list(_parts(value))
         found.append((id(value), tuple(id(part) for part in parts)))
         todo.extend(parts)
-    return found, seen
+    return found
 
 
 def _parts(value: object) -> Iterator[object]:

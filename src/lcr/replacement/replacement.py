@@ -1,4 +1,4 @@
-"""The engine: one replacement at a time, stage by stage, every step undone until the point of no return.
+"""One replacement, stage by stage, every step undone until the point of no return.
 
 ======== ======================================================================= ==============================
 stage    what happens                                                            undo
@@ -11,15 +11,7 @@ commit   the gates open on the new: the point of no return                      
 retire   the old hands over, is emptied, its needs are released                  none: what fails is reported
 ======== ======================================================================= ==============================
 
-===========  =========== ==================
-replacement  stage ok    stage fails
-===========  =========== ==================
-(asked for)  PLANNED     Refused
-PLANNED      PREPARED    RolledBack(prepare)
-PREPARED     QUIET       RolledBack(quiesce)
-QUIET        TRANSFERRED RolledBack(transfer)
-TRANSFERRED  COMMITTED   cannot fail
-===========  =========== ==================
+What fails at the stage "plan" is ``Refused``; at "prepare", "quiesce" or "transfer" it is ``RolledBack``, with that stage.
 """
 
 from __future__ import annotations
@@ -176,6 +168,7 @@ class Replacement:
 
     def _exchange(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> list[Old]:
         # Whatever can be computed before anybody is held, is.
+        self._refuse_cancelled()
         names = self._slot.interface.function_names
         spares = {seat.gate: seat.gate.make(seat.instance, names) for seat in prepared}
         stop = Stop(spares, progress=self._progress)
@@ -191,14 +184,17 @@ class Replacement:
                 with self._timed("transfer"):
                     self._transfer(moves, steps, deadline, undo)
                 with self._timed("commit"):
-                    if self._cancelled.is_set():
-                        raise LcrError("it was interrupted")
+                    self._refuse_cancelled()
                     self._commit(served, prepared, undo)
                     stop.open(aliases)
                     opened = time.monotonic()
             first = stop.first_held()
             self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
         return old
+
+    def _refuse_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise LcrError("it was interrupted")
 
     def _quiesce(self, stop: Stop, deadline: float) -> None:
         drained = stop.wait_drained(deadline)
@@ -272,7 +268,11 @@ class Replacement:
                 self._step("retiring the old version", partial(hand_over, each), ExitStack())
             except BaseException as error:
                 self._warnings.append(f"{each.label} did not retire cleanly: {tell(error)}")
-            self._warnings += take_apart(each, self._parts.releaser)
+            try:
+                apart = partial(take_apart, each, self._parts.releaser)
+                self._warnings += self._step("taking the old version apart", apart, ExitStack())
+            except BaseException as error:
+                self._warnings.append(f"{each.label} was not taken apart to the end: {tell(error)}")
         self._warnings += threads_of(self._before[0], "retire")
         for served in dropped:
             self._parts.releaser.drop(served)

@@ -57,4 +57,7 @@ def _parts(value: object) -> list[object]:
         return []
     if isinstance(value, MethodType):
         return [value.__func__]
-    return list(getattr(value, "__dict__", {}).values())
+    try:
+        return list(vars(value).values())
+    except Exception:  # no attributes, or a proxy of something that is not there on this thread
+        return []

@@ -33,10 +33,14 @@ def hand_over(old: Old, undo: ExitStack) -> None:
         destruct(old.instance)
 
 
-def take_apart(old: Old, releaser: Releaser) -> Iterator[str]:
-    """Empty the instance whose attributes moved, and release what it required, in reverse; give what went wrong."""
+def take_apart(old: Old, releaser: Releaser, undo: ExitStack) -> tuple[str, ...]:
+    """Empty the instance whose attributes moved, and release what it required, in reverse; return what went wrong."""
     if not exports(old.instance):
         empty(old.instance, {})  # its dependencies too: nothing of it can touch what moved, or call out
+    return tuple(_released(old, releaser))
+
+
+def _released(old: Old, releaser: Releaser) -> Iterator[str]:
     for name, handle in reversed(list(old.dependencies.items())):
         try:
             releaser.release(handle)

@@ -21,12 +21,14 @@ class Hung(Exception):
 class Abandoned:
     """The threads of a host that hang in an author's code."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[int | None], object] = lambda ident: None) -> None:
         self._jobs: list[tuple[str, float, threading.Thread]] = []
+        self._tell = tell  # whoever waits for such a thread
 
     def add(self, what: str, thread: threading.Thread) -> None:
         """Note a thread that is given up."""
         self._jobs = [*self._alive(), (what, time.time(), thread)]
+        self._tell(thread.ident)
 
     def _alive(self) -> Iterator[tuple[str, float, threading.Thread]]:
         return (job for job in self._jobs if job[2].is_alive())

@@ -38,7 +38,8 @@ def rolled_back(
     why = error.whole() if isinstance(error, NotDrained) else tell(error)
     why += "".join(f" ({note})" for note in notes)
     now = f"{plan.name} {plan.old} is serving, with its own state." if serves else "nothing serves."
-    text = f"cannot replace {plan.name} {plan.old} -> {plan.new}: {why}. Rolled back at {stage}; {now}"
+    action = "roll back" if plan.kind == "rollback" else "replace"
+    text = f"cannot {action} {plan.name} {plan.old} -> {plan.new}: {why}. Rolled back at {stage}; {now}"
     if dry_run:
         text = f"the dry run of {plan.name} {plan.old} -> {plan.new} failed at {stage}: {why}. {now}"
     return RolledBack(text, stage=stage, cause=_cause(error), advice=_advice(stage, error, plan.name))

@@ -37,7 +37,7 @@ class Alias:
 
     def _make(self, name: str, instance: object) -> FunctionType:
         given = inspect.getattr_static(instance, name)
-        if isinstance(given, FunctionType) and not _may_run_on(given):
+        if isinstance(given, FunctionType) and not _may_run_on(given, type(instance)):
             return again(given)
         return self._thin(name, getattr(instance, name))
 
@@ -129,10 +129,12 @@ def _is_unfinished(result: object) -> bool:
 _RUNS_ON = ("Awaitable", "Coroutine", "Generator", "Iterator", "Iterable", "ContextManager", "Future", "Task")
 
 
-def _may_run_on(function: FunctionType) -> bool:
+def _may_run_on(function: FunctionType, cls: type) -> bool:
     if kind_of(function.__code__) != PLAIN:
         return False
-    inner = [f for f in _wrapped(function) if isinstance(f, FunctionType)]
+    # What it wraps, and the methods that it names: it may return what these make, a coroutine or a generator.
+    named = (inspect.getattr_static(cls, name, None) for name in function.__code__.co_names)
+    inner = [f for f in (*_wrapped(function), *named) if isinstance(f, FunctionType)]
     returns = function.__annotations__.get("return", "")
     text = returns if isinstance(returns, str) else getattr(returns, "__name__", None) or str(returns)
     return any(kind_of(f.__code__) != PLAIN for f in inner) or any(word in text for word in _RUNS_ON)

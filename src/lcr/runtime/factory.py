@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -44,7 +44,6 @@ class Factory:
         self._turns = turns
         self._releaser = releaser
         self._registered: dict[str, list[Offer]] = {}
-        self.watch: Callable[[Request], None] = lambda request: None
 
     def register(self, offer: Offer) -> None:
         """Offer a class of the program itself, before any file. Raises :class:`Refused` when that version is there."""
@@ -85,7 +84,6 @@ class Factory:
         if handle is None:
             load_order(request.name, request.wanted, self)  # refuses, with the whole chain, before anything is loaded
             handle = self._obtain(request)
-        self.watch(request)
         return handle
 
     def _join_fitting(self, request: Request) -> Handle | None:

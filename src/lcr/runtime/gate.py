@@ -210,6 +210,8 @@ class Gate:
 
     def _decide(self, seen: State, entry: Entry) -> Admission | None:
         if seen is State.SERVING:
+            if entry.name not in self.methods and self.state is not seen:
+                return None  # it has changed meanwhile, and with it what a name that is missing means
             return _function(self.methods, entry.name, self.label), None
         if seen is State.ENDED:
             raise HandleReleased(

@@ -103,6 +103,15 @@ def record(handle: Handle) -> Record:
     return found
 
 
+def record_or_none(handle: Handle) -> Record | None:
+    """Return the host's record of a handle, or None where it was released meanwhile: for whoever only looks."""
+    try:
+        found: Record = object.__getattribute__(handle, _RECORD)
+    except AttributeError:
+        return None
+    return found
+
+
 def retire_handle(handle: Handle, released: type[ReleasedHandle]) -> None:
     """End a handle: its functions go, and any use of it from now on raises :class:`HandleReleased`."""
     kept = record(handle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 from lcr.errors import DestructorFailed, LcrError, Refused, in_words
@@ -25,7 +25,6 @@ class Releaser:
         self._registry = registry
         self._shelf = shelf
         self._turns = turns
-        self.watch: Callable[[Record], None] = lambda kept: None
 
     def release(self, handle: Handle, timeout: float = 5.0) -> None:
         """End a handle; with the last one end the instance: destructor, then dependencies in reverse, then module.
@@ -40,7 +39,6 @@ class Releaser:
             with self._turns.of(kept.seat.slot.name):
                 if not self._release_one_of_many(kept, handle):
                     self._release_last(kept.seat, timeout)
-        self.watch(kept)
 
     def _release_one_of_many(self, kept: Record, handle: Handle) -> bool:
         with self._registry.lock:
@@ -108,7 +106,9 @@ class Releaser:
         """Run the destructor of an instance of this version; what it raises becomes :class:`DestructorFailed`."""
         try:
             destruct(instance)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a SystemExit too: what else there is must be ended all the same
             raise DestructorFailed(
                 f"the destructor of {served.interface} raised {in_words(error)}. It is released all the "
                 f"same; see whether it left something open."

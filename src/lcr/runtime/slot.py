@@ -11,7 +11,7 @@ from lcr.loaders.source import Offer
 from lcr.model.interface import Interface
 from lcr.model.version import Version
 from lcr.runtime.gate import Gate
-from lcr.runtime.handle import Handle, Record, equip, handle_types, record
+from lcr.runtime.handle import Handle, Record, equip, handle_types, record, record_or_none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ class Seat:
 
     def records(self) -> list[Record]:
         """Return what the host keeps on each reference to this instance."""
-        return [record(handle) for handle in list(self.references.values())]
+        return [kept for handle in list(self.references.values()) if (kept := record_or_none(handle)) is not None]
 
 
 class Slot:

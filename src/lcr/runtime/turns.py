@@ -17,6 +17,7 @@ class Turns:
         self._changed = threading.Condition()
         self._owners: dict[str, int] = {}
         self._wanted: dict[int, str] = {}
+        self._hung: set[int] = set()
 
     @contextmanager
     def of(self, name: str, timeout: float | None = None) -> Iterator[None]:
@@ -37,10 +38,15 @@ class Turns:
             self._refuse_circle(name, me)
             self._wanted[me] = name
             try:
-                free = self._changed.wait_for(lambda: name not in self._owners, timeout)
+                over = self._changed.wait_for(lambda: self._owners.get(name) in (None, *self._hung), timeout)
             finally:
                 del self._wanted[me]
-            if not free:
+            if over and name in self._owners:
+                raise Refused(
+                    f"{name} is being constructed, released or replaced by a thread that hangs and was abandoned. Nothing "
+                    f"was changed; the host's status lists the thread."
+                )
+            if not over:
                 raise Refused(
                     f"{name} is being constructed, released or replaced by another thread, and was still so after "
                     f"{timeout:g} s. Nothing was changed; try again."
@@ -49,7 +55,14 @@ class Turns:
 
     def _give_back(self, name: str) -> None:
         with self._changed:
-            del self._owners[name]
+            self._hung.discard(self._owners.pop(name))
+            self._changed.notify_all()
+
+    def give_up(self, ident: int | None) -> None:
+        """Have nobody wait any more for the turns of a thread that was abandoned."""
+        with self._changed:
+            if ident is not None and ident in self._owners.values():
+                self._hung.add(ident)
             self._changed.notify_all()
 
     def _refuse_circle(self, name: str, me: int) -> None:
