@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import textwrap
 import threading
 import time
@@ -12,6 +13,12 @@ from typing import Any
 import pytest
 
 import lcr
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Take SIGINT as a terminal gives it, also where the run was started with it ignored, as behind ``nohup ... &``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Components:

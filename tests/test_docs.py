@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from lcr.cli.commands import lcr as group
 from lcr.config import read_config
 from lcr.control.protocol import STATUSES, PlanRequest, ReplaceRequest, RollbackRequest
 from lcr.control.routes import OPENAPI_PATH, VERBS
+from tests.conftest import wait_until
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("", "docs/**/", "examples/**/", "benchmarks/")
@@ -88,6 +90,22 @@ def test_the_example_of_a_component_runs(tmp_path: Path) -> None:
         greeter.greet("Ada")
         assert host.replace("greeter", to="2.0").new == "2.0"
         assert greeter.greet("Bob") == "Hello Bob"
+
+
+def test_the_example_with_a_thread_of_its_own_goes_on_polling(tmp_path: Path) -> None:
+    """After an upgrade and after a rollback, without a thread that is left over."""
+    write_blocks("docs/components.md", tmp_path)
+    source = (tmp_path / "components" / "poller.py").read_text()
+    (tmp_path / "components" / "poller_1_1.py").write_text(source.replace('"1.0"', '"1.1"'))
+    before = threading.active_count()
+    with lcr.Host(path=[tmp_path / "components"]) as host:
+        poller = host.reference("poller", "==1.0")
+        for change in (lambda: host.replace("poller"), lambda: host.rollback("poller")):
+            seen = poller.count()
+            assert change().warnings == ()
+            wait_until(lambda seen=seen: poller.count() > seen)
+            assert threading.active_count() == before + 1
+    assert threading.active_count() == before
 
 
 def test_the_example_of_a_configuration_is_right(tmp_path: Path) -> None:

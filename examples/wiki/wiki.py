@@ -62,8 +62,8 @@ def make_app(renderer: Renderer, counter: Counter) -> Starlette:
 
 def main(host: lcr.Host) -> None:
     """Serve until a signal comes."""
-    renderer = host.reference(Renderer, "renderer", ">=1", holder="wiki")
-    counter = host.reference(Counter, "counter", ">=1", holder="wiki")
+    renderer = host.reference(Renderer, "renderer", ">=1,<2", holder="wiki")
+    counter = host.reference(Counter, "counter", ">=1,<2", holder="wiki")
     # The protocol is named because asyncio turns Nagle's algorithm off only where it is, which saves 40 ms a request.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

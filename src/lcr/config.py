@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lcr.control.address import check_name
 from lcr.errors import LcrError
 from lcr.model.version import Range
 
@@ -77,6 +78,14 @@ def _text(value: object) -> str:
     return "" if isinstance(value, str) and value.strip() else "must be a text"
 
 
+def _name(value: object) -> str:
+    try:
+        check_name(str(value))
+    except LcrError as error:
+        return f"must be another name ({error})"
+    return _text(value)
+
+
 def _flag(value: object) -> str:
     return "" if isinstance(value, bool) else "must be true or false"
 
@@ -105,7 +114,7 @@ def _function(value: object) -> str:
     return "" if is_one else 'must be "module:function"'
 
 
-_HOST: Mapping[str, _Check] = {"name": _text, "path": _paths, "control": _flag}
+_HOST: Mapping[str, _Check] = {"name": _name, "path": _paths, "control": _flag}
 _REFERENCE: Mapping[str, _Check] = {"interface": _text, "version": _range, "context": _anything}
 _PROGRAM: Mapping[str, _Check] = {"run": _function}
 _TABLES: Mapping[str, _Check] = {"host": _anything, "reference": _anything, "program": _anything}
@@ -137,18 +146,28 @@ def read_config(file: Path) -> Config:
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(file, [error.strerror or str(error)]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(file, [str(error)]) from error
+    except RecursionError as error:
+        raise ConfigError(file, ["it is nested too deep"]) from error
 
 
 def _folders(file: Path, given: list[str], reader: _Reader) -> list[Path]:
-    folders = [file.parent / Path(entry).expanduser() for entry in given]
-    for entry, folder in zip(given, folders, strict=True):
+    folders = []
+    for entry in given:
+        try:
+            folder = file.parent / Path(entry).expanduser()
+        except RuntimeError as error:  # a home folder of nobody
+            reader.problems.append(f"[host].path: {entry}: {error}")
+            continue
         if not folder.exists():
             reader.problems.append(f"[host].path: {entry} is not there ({folder})")
+        elif not folder.is_dir() and folder.suffix != ".py":
+            reader.problems.append(f"[host].path: {entry} is neither a folder nor a .py file ({folder})")
+        folders.append(folder)
     return folders
 
 

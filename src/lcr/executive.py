@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -20,13 +20,18 @@ from typing import Any, NoReturn
 from lcr.config import Config, ConfigError, read_config
 from lcr.errors import LcrError, Refused
 from lcr.host import Host
+from lcr.model.report import Event
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
     """A signal asked the program to end. A KeyboardInterrupt, so that what programs do at one happens for SIGTERM too."""
+
+
+class NotStarted(LcrError):
+    """What the file asks for before the program runs was refused."""
 
 
 def check(file: Path) -> int:
@@ -35,7 +40,8 @@ def check(file: Path) -> int:
     if isinstance(config, int):
         return config
     what = f"{config.module}:{config.function}" if config.module else "no program of its own"
-    print(f"{file}: right; {len(config.references)} references, {what}")
+    count = len(config.references)
+    print(f"{file}: right; {count} {'reference' if count == 1 else 'references'}, {what}")
     return DONE
 
 
@@ -60,7 +66,7 @@ def _read(file: Path) -> Config | int:
     try:
         return read_config(file)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return USAGE
 
 
@@ -69,41 +75,75 @@ def _run(host: Host, config: Config, signals: _Signals) -> int:
     status = DONE
     try:
         status = _run_program(host, config, signals)
-    except Stopped:
-        _say(f"{host.name}: stopping")
-    except Refused as error:
-        print(f"refused: {error}", file=sys.stderr)
-        status = REFUSED
-    except SystemExit as error:
-        status = _status_of_exit(error)
-    except Exception:
-        traceback.print_exc()
-        status = FAILED
-    finally:
+    except BaseException as error:
         signals.is_ending = True
-        status = _close(host) or status
-    return status
+        status = _status_of(error, host.name)
+    signals.is_ending = True
+    return _close(host) or status
+
+
+def _status_of(error: BaseException, name: str) -> int:
+    """Tell why the program ended; return the exit status for it."""
+    match error:
+        case Stopped():
+            _say(f"{name}: stopping")
+            return DONE
+        case NotStarted():
+            _say(f"refused: {error}")
+            return REFUSED
+        case SystemExit():
+            return _status_of_exit(error)
+    traceback.print_exception(error)
+    return FAILED
 
 
 def _run_program(host: Host, config: Config, signals: _Signals) -> int:
-    for each in config.references:
-        host.reference(each.interface, each.version, context=each.context, holder=config.file.name)
-    main = _load(config) if config.module else None
-    where = host.serve_control().socket if config.serves_control else "no control socket"
+    _look_here_first(config)
+    host.subscribe(_log_replacement)
+    try:
+        for each in config.references:
+            host.reference(each.interface, each.version, context=each.context, holder=config.file.name)
+        main = _load(config) if config.module else None
+        where = host.serve_control().socket if config.serves_control else "no control socket"
+    except Refused as error:
+        raise NotStarted(str(error)) from error
     _say(f"{host.name} (pid {os.getpid()}): running, {where}")
     result = main(host) if main is not None else signals.wait()
-    if inspect.iscoroutine(result):
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(f"{config.module}:{config.function} is a generator: it must be a plain or an async function")
+    if inspect.isawaitable(result):
         result = asyncio.run(signals.cancelling(result))
-    return result if isinstance(result, int) else DONE
+    return result if isinstance(result, int) and not isinstance(result, bool) else DONE
+
+
+def _look_here_first(config: Config) -> None:
+    """Have the program, and the components, find the modules that lie beside the file; before anything is loaded."""
+    if str(config.folder) not in sys.path:
+        sys.path.insert(0, str(config.folder))
+
+
+def _log_replacement(event: Event) -> None:
+    if event.kind == "replacement.done":
+        told = event.data
+        why = f": {told['message']}" if told["message"] else ""
+        _say(f"{told['action']} {told['name']} {told['old']} -> {told['new']}: {told['outcome']}{why}")
 
 
 def _load(config: Config) -> Callable[[Host], Any]:
-    """Import the program's function; its module is looked up in the folder of the file first."""
-    if str(config.folder) not in sys.path:
-        sys.path.insert(0, str(config.folder))
-    main = getattr(import_module(config.module), config.function, None)
+    """Import the program's function."""
+    try:
+        module = import_module(config.module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{config.module}.".startswith(f"{error.name}."):
+            raise  # it is there, and imports another that is not
+        raise Refused(
+            f"{config.file}: [program].run: there is no module {error.name}; it is looked for in {config.folder} first."
+        ) from error
+    main, where = getattr(module, config.function, None), getattr(module, "__file__", "built in")
     if not callable(main):
-        raise Refused(f"{config.file}: [program].run: the module {config.module} has no function {config.function}.")
+        raise Refused(
+            f"{config.file}: [program].run: the module {config.module} ({where}) has no function {config.function}."
+        )
     found: Callable[[Host], Any] = main
     return found
 
@@ -112,7 +152,7 @@ def _close(host: Host) -> int:
     try:
         host.close()
     except LcrError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return FAILED
     return DONE
 
@@ -125,11 +165,13 @@ def _status_of_exit(error: SystemExit) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"lcr: {text}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        with suppress(OSError):  # whoever read it has gone, and that is no reason to end
+            print(f"lcr: {text}", file=sys.stderr, flush=True)
 
 
 class _Signals:
-    """Turns the first SIGTERM or SIGINT into the clean end of the program, and a second one into the end at once.
+    """Turns the first SIGTERM, SIGINT or SIGHUP into the clean end of the program, and a second one into the end at once.
 
     A handler in Python runs between two instructions of the main thread; one that arrives just before the thread goes
     to sleep in the kernel would wait as long as it sleeps. Hence the socket, which the interpreter writes to from the
@@ -151,13 +193,17 @@ class _Signals:
             before = signal.set_wakeup_fd(self._signalled.fileno(), warn_on_full_buffer=False)
             undo.callback(signal.set_wakeup_fd, before)
             for number in _SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # started with nohup
                 undo.callback(signal.signal, number, signal.signal(number, self._handle))
             yield
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._was_asked:
-            os.write(2, b"lcr: stopped at once\n")
-            os._exit(128 + number)
+            try:
+                os.write(2, b"lcr: stopped at once\n")
+            finally:
+                os._exit(128 + number)
         self._was_asked = True
         if not self.is_ending:
             self._stop()
@@ -168,8 +214,8 @@ class _Signals:
             select.select([self._arrived], [], [])
             self._arrived.recv(1)
 
-    async def cancelling(self, main: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine as the current task, which a signal cancels."""
+    async def cancelling(self, main: Awaitable[Any]) -> Any:
+        """Await what the program's function returned in the current task, which a signal cancels."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         self._stop = lambda: loop.call_soon_threadsafe(task.cancel)

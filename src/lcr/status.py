@@ -31,7 +31,7 @@ def interface_status(slot: Slot) -> InterfaceStatus:
         functions=tuple(function.text for function in interface.functions),
         dependencies=tuple(_dependencies(seats[0])) if seats else (),
         holders=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
-        since=slot.served.since,
+        since=slot.since,
     )
 
 

@@ -135,7 +135,7 @@ WAITING: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("kind", WAITING)
 def test_a_signal_ends_it_cleanly(program: Program, kind: str, number: signal.Signals, runtime: str) -> None:
     """Destructors run, the exit status is 0, no socket stays: for a plain function, a coroutine and a web server."""
@@ -148,6 +148,18 @@ def test_a_signal_ends_it_cleanly(program: Program, kind: str, number: signal.Si
     said = {"plain": [], "coroutine": ["cancelled"], "server": ["shut down"], "catching": ["caught"]}[kind]
     assert out.splitlines() == [*said, "destructed"]
     assert not list(Path(runtime, "lcr").iterdir())
+
+
+def test_started_with_nohup_it_outlives_its_terminal(program: Program) -> None:
+    """A SIGHUP that was ignored when it was started stays ignored."""
+    program.write(app=WAITING["plain"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = program.start()
+    signal.signal(signal.SIGHUP, before)
+    until(process, "hello")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0  # a second signal would have ended it at once
 
 
 def test_without_a_program_it_serves_until_a_signal(program: Program) -> None:
@@ -295,3 +307,84 @@ def test_check_only_reads_the_file(program: Program, command: Lcr, tmp_path: Pat
     done = command("run", "--check", str(tmp_path / "none.toml"))
     assert done.status == 2
     assert "No such file" in done.err
+
+
+def test_components_find_the_modules_beside_the_file_from_the_start(program: Program) -> None:
+    """At a reference at the start as at a replacement later: what works hot works after a restart."""
+    (program.folder / "helpers.py").write_text("word = 'helped'\n")
+    (program.folder / "components" / "greeter.py").write_text("import helpers\n" + COMPONENT)
+    program.write()
+    process = program.start()
+    assert process.stderr is not None
+    assert "running" in process.stderr.readline()
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_replacements_are_in_the_programs_log(program: Program, command: Lcr) -> None:
+    """One line for each, with how it ended."""
+    program.write(app=WAITING["plain"])
+    process = program.start()
+    until(process, "hello")
+    assert command("replace", "greeter", "--to", "1.0").status == 0
+    assert command("replace", "greeter", "--to", "9").status == 3
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert "lcr: replace greeter 1.0 -> 1.0: committed" in err
+    assert "lcr: replace greeter  -> 9: refused: cannot replace greeter 1.0: version 9 of it is not on the path" in err
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "err"),
+    [
+        ("return True", 0, ""),
+        ("yield 1", 1, "is a generator"),
+        ("import asyncio; return asyncio.sleep(0, 5)", 5, ""),
+        ("host.replace('nobody')", 1, "nothing of that name serves"),
+        ("raise KeyboardInterrupt", 1, "KeyboardInterrupt"),
+    ],
+)
+def test_odd_ways_to_end(program: Program, body: str, status: int, err: str) -> None:
+    """Told truly, and the destructors run."""
+    program.write(app=f"def main(host):\n    {body}\n")
+    process = program.start()
+    out, told = process.communicate(timeout=30)
+    assert (process.returncode, out.splitlines()[-1]) == (status, "destructed")
+    assert err in told
+
+
+def test_a_log_that_nobody_reads_is_no_reason_to_fail(program: Program) -> None:
+    """A SIGTERM ends it cleanly although its standard error is a broken pipe."""
+    program.write(app=WAITING["plain"])
+    process = program.start()
+    assert process.stderr is not None
+    until(process, "hello")
+    process.stderr.close()
+    process.terminate()
+    assert process.stdout is not None
+    assert process.stdout.read().splitlines() == ["destructed"]
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("toml", "wrong"),
+    [
+        ('[host]\nname = "my host"', "must be another name"),
+        ('[host]\nname = "123"', "must be another name"),
+        ('[host]\npath = ["~nosuchuser/x"]', "~nosuchuser/x"),
+        ('[host]\npath = ["lcr.toml"]', "neither a folder nor a .py file"),
+        (f"a = {'[' * 3000}{']' * 3000}", "nested too deep"),
+    ],
+)
+def test_what_could_not_run_is_not_called_right(program: Program, command: Lcr, toml: str, wrong: str) -> None:
+    """By --check as by a start."""
+    done = command("run", "--check", str(program.write(toml)))
+    assert done.status == 2
+    assert wrong in done.err
+
+
+def test_a_byte_order_mark_is_no_error(program: Program, command: Lcr) -> None:
+    """As some editors write it."""
+    file = program.write()
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert command("run", "--check", str(file)).status == 0

@@ -281,9 +281,24 @@ def test_whatever_is_raised_wherever_the_old_goes_on(components: Components, pla
         ("prepare", {}, {"rest": "if True: pass", "bottom": "del Store.get"}, r"get\(\) is gone"),
         ("prepare", {}, {"rest": "def __init__(self, one, two): pass"}, "must be __init__"),
         ("prepare", {}, {"rest": "def self_test(self): return False"}, "self-test of store 1.1 returned False"),
-        ("prepare", {}, {"rest": "async def self_test(self): pass"}, "must be a plain function"),
-        ("transfer", {}, {"rest": "async def import_state(self, state): pass"}, "must be a plain function"),
-        ("transfer", {"rest": "async def export_state(self): pass"}, {}, "must be a plain function"),
+        (
+            "prepare",
+            {},
+            {"rest": "def self_test(self): return self._a()\n        async def _a(self): pass"},
+            "must be a plain function",
+        ),
+        (
+            "transfer",
+            {},
+            {"rest": "def import_state(self, s): return self._a()\n        async def _a(self): pass"},
+            "must be a plain function",
+        ),
+        (
+            "transfer",
+            {"rest": "def export_state(self): return self._a()\n        async def _a(self): pass"},
+            {},
+            "must be a plain function",
+        ),
         ("transfer", {"rest": "def export_state(self): return [1]"}, {}, "only a mapping of attributes.*a list"),
         ("transfer", {}, SCHEMA_2 | {"rest": "def migrate_1_to_2(s): s['items'] = 0"}, "migrate_1_to_2 returned None"),
         ("transfer", {}, SCHEMA_2 | {"rest": "def migrate_1_to_2(s): return 7"}, "only a mapping.*a int"),
@@ -628,7 +643,7 @@ def test_a_replacement_asked_for_from_inside_is_refused(scene: Scene) -> None:
     with pytest.raises(lcr.Refused, match="from inside one of its own calls"):
         scene.handle.call(lambda: scene.host.replace("store", "1.1"))
     assert scene.host.snapshot().interfaces[0].state == "serving"
-    with pytest.raises(lcr.Refused, match=r"cannot rollback store 1\.0 from inside"):
+    with pytest.raises(lcr.Refused, match=r"cannot roll back store 1\.0 from inside"):
         scene.handle.call(lambda: scene.host.rollback("store"))
     scene.components.write(
         "user.py",

@@ -583,3 +583,11 @@ def test_a_version_that_is_declared_twice_is_offered_once_and_reported() -> None
     (offer,), (found,) = describe(file(source))
     assert offer.class_name == "First"
     assert found.message == "it 1.0.0 is declared twice, by First and by Second"
+
+
+@pytest.mark.parametrize("hook", ["async def destruct(self): pass", "def self_test(self): yield"])
+def test_a_hook_that_is_not_plain_is_a_problem(hook: str) -> None:
+    """Nobody could await it: said before it is loaded."""
+    offers, (problem,) = describe(file(component(hook)))
+    assert offers == ()
+    assert "must be plain, not async and no generator" in problem.message

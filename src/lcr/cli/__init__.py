@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run the ``lcr`` command and exit with its status."""
-    from lcr.cli.entry import run
+    try:
+        from lcr.cli.entry import run
 
-    sys.exit(run())
+        status = run()
+    except KeyboardInterrupt:  # while it was being imported
+        status = 130
+    sys.exit(status)

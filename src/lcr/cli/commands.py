@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +17,7 @@ from click.shell_completion import CompletionItem
 from lcr import __version__
 from lcr.cli.exits import BUG, DONE, REFUSED, STATUSES, told
 from lcr.cli.follow import follow
-from lcr.control.client import Client, NoHost, choose_host
+from lcr.control.client import SLOW, Answered, Client, NoHost, choose_host
 
 F = TypeVar("F", bound=Callable[..., Any])
 Json = dict[str, Any]
@@ -29,7 +31,7 @@ def lcr() -> None:
     The old version serves until the new one has been proved; a replacement that fails is undone.
 
     Exit status: 0 done, 1 rolled back (the old serves), 2 usage, 3 refused (nothing happened), 4 no host answered,
-    70 a bug in lcr.
+    70 a bug in lcr, 74 the output could not be written.
     """
 
 
@@ -45,6 +47,18 @@ def _complete_name(context: click.Context, parameter: click.Parameter, begun: st
     return [CompletionItem(name) for name in names if name.startswith(begun)]
 
 
+def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty", context, parameter)
+    return value
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("it is not a number", context, parameter)
+    return value
+
+
 def _apply(command: F, *decorators: Callable[[F], F]) -> F:
     for decorator in reversed(decorators):
         command = decorator(command)
@@ -54,7 +68,7 @@ def _apply(command: F, *decorators: Callable[[F], F]) -> F:
 _as_json: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document, nothing else."
 )
-_name: Callable[[F], F] = click.argument("name", shell_complete=_complete_name)
+_name: Callable[[F], F] = click.argument("name", shell_complete=_complete_name, callback=_not_empty)
 
 
 def _asking(command: F) -> F:
@@ -77,7 +91,12 @@ def _candidate(command: F) -> F:
         command,
         click.option("--to", metavar="V", help="The version that is to serve, from the host's path."),
         click.option(
-            "--from", "source", metavar="PATH", type=click.Path(), help="Take it from this file or package folder."
+            "--from",
+            "source",
+            metavar="PATH",
+            type=click.Path(),
+            callback=_not_empty,
+            help="Take it from this file or package.",
         ),
         click.option("--allow-break", is_flag=True, help="Go on although the new contract breaks callers."),
         _version,
@@ -89,11 +108,18 @@ def _limits(command: F) -> F:
     return _apply(
         command,
         click.option(
-            "--deadline", type=seconds, default=5.0, show_default=True, metavar="S", help="Hold callers this long."
+            "--deadline",
+            type=seconds,
+            callback=_finite,
+            default=5.0,
+            show_default=True,
+            metavar="S",
+            help="Hold callers so long.",
         ),
         click.option(
             "--prepare-timeout",
             type=seconds,
+            callback=_finite,
             default=30.0,
             show_default=True,
             metavar="S",
@@ -115,6 +141,8 @@ def _show(answer: Json, as_json: bool, table: str) -> None:
 
 def _wish(name: str, to: str | None, source: str | None, allow_break: bool, version: str | None) -> Json:
     absolute = os.path.abspath(source) if source is not None else None  # the host runs in another folder
+    if absolute is not None and absolute.encode(errors="replace").decode() != absolute:
+        raise click.UsageError(f"{absolute!r} is not UTF-8, and cannot be named to a host")
     return {"name": name, "to": to, "source": absolute, "allow_break": allow_break, "version": version}
 
 
@@ -129,16 +157,18 @@ def ps(as_json: bool) -> None:
     from lcr.control.address import find_hosts
 
     found = find_hosts()
-    hosts = [_host_status(address.path) | {"socket": address.path} for address in found.hosts]
+    with ThreadPoolExecutor(16) as pool:  # one that was stopped costs its whole time limit
+        hosts = list(pool.map(_host_status, [address.path for address in found.hosts]))
     _show({"hosts": hosts, "problems": list(found.problems)}, as_json, "ps")
 
 
 def _host_status(path: str) -> Json:
     address = choose_host(path)
     try:
-        return Client(address, timeout=2.0).get("host") | {"answers": True}
-    except NoHost as error:
-        return {"host": address.host, "pid": address.pid, "answers": False, "message": str(error)}
+        return Client(address, timeout=2.0).get("host") | {"answers": True, "socket": path}
+    except (NoHost, Answered) as error:
+        about = {"host": address.host, "pid": address.pid, "socket": path}
+        return about | {"answers": False, "message": str(error)}
 
 
 @lcr.command("list")
@@ -162,7 +192,7 @@ def show(name: str, host: str | None, as_json: bool) -> None:
 @_asking
 def catalog(host: str | None, as_json: bool) -> None:
     """List what the host could load, and what on its path cannot be read and why."""
-    _show(Client(choose_host(host)).get("catalog"), as_json, "catalog")
+    _show(Client(choose_host(host), SLOW).get("catalog"), as_json, "catalog")
 
 
 @lcr.command()
@@ -189,7 +219,7 @@ def events(count: int | None, host: str | None, as_json: bool) -> None:
 @_asking
 def plan(name: str, host: str | None, as_json: bool, **wish: Any) -> int:
     """Show what a replacement of NAME would do, and everything against it. Runs none of the candidate's code."""
-    answer = Client(choose_host(host)).post("plan", _wish(name, **wish))
+    answer = Client(choose_host(host), SLOW).post("plan", _wish(name, **wish))
     _show(answer, as_json, "plan")
     return DONE if answer["accepted"] else REFUSED
 
@@ -230,7 +260,7 @@ def rollback(name: str, host: str | None, as_json: bool, **body: Any) -> int:
 
 
 def _carry_out(verb: str, body: Mapping[str, Any], host: str | None, as_json: bool) -> int:
-    lines = Client(choose_host(host)).follow(verb, body)
+    lines = Client(choose_host(host), SLOW).follow(verb, body)
     last = follow(lines, is_quiet=as_json)
     if as_json:
         click.echo(json.dumps({key: last[key] for key in ("report", "error") if key in last}))

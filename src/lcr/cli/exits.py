@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from lcr.cli.text import plain
 from lcr.control.client import Answered, NoHost, SeveralHosts
 from lcr.errors import LcrError, Refused
 
 DONE, ROLLED_BACK, USAGE, REFUSED, NO_HOST, BUG = 0, 1, 2, 3, 4, 70
-INTERRUPTED, BROKEN_PIPE = 130, 141
+NO_OUTPUT, INTERRUPTED = 74, 130
 STATUSES = {"rolled_back": ROLLED_BACK, "refused": REFUSED, "not_found": REFUSED, "bad_request": USAGE, "internal": BUG}
 STATUSES |= {"closed": NO_HOST}
 
@@ -55,12 +56,12 @@ def tell_error(error: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps({"error": error}))
         return
     kind = str(error.get("kind", "error")).replace("_", " ")
-    click.echo(f"{click.style(kind, fg='red', bold=True)}: {error.get('message', '')}", err=True)
+    click.echo(f"{click.style(kind, fg='red', bold=True)}: {plain(error.get('message', ''))}", err=True)
     for reason in error.get("reasons") or ():
-        click.echo(f"  - {reason}", err=True)
+        click.echo(f"  - {plain(reason)}", err=True)
     if error.get("cause"):
-        click.echo(f"  cause: {error['cause']}", err=True)
+        click.echo(f"  cause: {plain(error['cause'])}", err=True)
     if error.get("kind") == "internal" and error.get("traceback"):
-        click.echo(error["traceback"], err=True)
+        click.echo(plain(error["traceback"]), err=True)
     if error.get("advice"):
-        click.echo(error["advice"], err=True)
+        click.echo(plain(error["advice"]), err=True)

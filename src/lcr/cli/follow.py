@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from lcr.cli.exits import tell_error
+from lcr.cli.text import one_line, plain
 
 Json = dict[str, Any]
 _WHAT = {
@@ -45,7 +47,7 @@ class _Screen:
 
     def clear(self) -> None:
         if self._is_terminal:
-            click.echo("\r\033[K", nl=False)
+            click.echo("\r\033[K", nl=False, color=True)  # no colour, but click would take it out like one
 
     def line(self, text: str) -> None:
         self.clear()
@@ -54,7 +56,7 @@ class _Screen:
     def passing(self, text: str) -> None:
         if self._is_terminal:
             self.clear()
-            click.echo(text, nl=False)
+            click.echo(plain(text)[: shutil.get_terminal_size().columns - 1], nl=False)  # a second row would stay
 
 
 def _show_event(screen: _Screen, event: Json) -> None:
@@ -96,8 +98,8 @@ def _ending(report: Json) -> str:
         held = _count(report["held"], "call") if report["held"] else "no call"
         pause = f" for {report['pause'] * 1000:.2f} ms at most" if report["held"] else ""
         text = f"{click.style('committed', fg='green')}: {name} {new} is serving; {held} had to wait{pause}"
-    warnings = [f"{click.style('warning', fg='yellow')}: {each}" for each in report["warnings"]]
-    return "\n".join([text, *warnings, *(f"note: {each}" for each in report["notes"])])
+    warnings = [f"{click.style('warning', fg='yellow')}: {plain(each)}" for each in report["warnings"]]
+    return "\n".join([text, *warnings, *(f"note: {plain(each)}" for each in report["notes"])])
 
 
 # -- events -------------------------------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ def event_line(event: Json) -> str:
     }
     data = event["data"]
     text = told[event["kind"]](data) if event["kind"] in told else ""
-    return f"{clock(event['time'])}  {event['kind']:<19}  {data.get('name', ''):<16}  {text}".rstrip()
+    return one_line(f"{clock(event['time'])}  {event['kind']:<19}  {data.get('name', ''):<16}  {text}".rstrip())
 
 
 def _first_line(text: str) -> str:

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from lcr.cli.text import one_line, plain
+
 Json = dict[str, Any]
 Cells = Sequence[object]
+_NARROWEST = 20  # characters, of the last column, which is the one that wraps
 _WIDE = 100_000  # characters: in a pipe nothing is cut or wrapped
 _COLOURS = {"serving": "green", "committed": "green", "holding": "yellow", "quiet": "yellow"}
 _COLOURS |= {"rolled_back": "red", "refused": "red", "no answer": "red"}
@@ -173,14 +176,14 @@ def _coloured(text: str) -> str:
 
 def _lines(label: str, texts: Iterable[str]) -> None:
     for text in texts:
-        click.echo(f"{click.style(label, fg='yellow')}: {text}")
+        click.echo(f"{click.style(label, fg='yellow')}: {plain(text)}")
 
 
 def _pairs(pairs: Iterable[tuple[str, object]]) -> None:
     for label, value in pairs:
         values = value if isinstance(value, list) else [value]
         for place, each in enumerate(values):
-            click.echo(f"  {label if not place else '':<12}  {each}")
+            click.echo(f"  {label if not place else '':<12}  {one_line(each)}")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Cells], empty: str) -> None:
@@ -194,14 +197,18 @@ def _table(columns: Sequence[str], rows: Iterable[Cells], empty: str) -> None:
         is_last = place == len(columns) - 1
         table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=not is_last)
     for row in rows:
-        table.add_row(*(Text(str(cell), style=_COLOURS.get(str(cell), "")) for cell in row))
+        table.add_row(*(Text(one_line(cell), style=_COLOURS.get(str(cell), "")) for cell in row))
     _print(table)
 
 
 def _print(table: Table) -> None:
     is_terminal = sys.stdout.isatty()
     out = io.StringIO()
-    width = None if is_terminal else _WIDE
-    Console(file=out, force_terminal=is_terminal, width=width, no_color="NO_COLOR" in os.environ).print(table)
+    console = Console(file=out, force_terminal=is_terminal, no_color=bool(os.environ.get("NO_COLOR")))
+    wide = Console(file=out, width=_WIDE)
+    last = wide.measure(Group(*table.columns[-1].cells)).maximum
+    if not is_terminal or wide.measure(table).maximum - max(0, last - _NARROWEST) > console.width:
+        console.width = _WIDE  # or columns would be cut, or left out, without a word
+    console.print(table)
     for line in out.getvalue().splitlines():
         click.echo(line.rstrip(), color=is_terminal)

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,12 +169,20 @@ def _living_in(folder: Path) -> Iterator[Address]:
     with os.scandir(folder) as entries:
         sockets = [entry for entry in entries if not entry.name.startswith(".") and _is_socket(entry)]
     for entry in sockets:
-        if is_living(entry.path):
+        if _may_live(entry.path):
             yield Address.of_path(entry.path)
         elif inode_of(entry.path) == entry.inode():
             # A socket gets its name only when it already accepts, so one that does not has nobody behind it any more;
             # unless a new host of the same name and process id, as containers have, has just put its own there.
-            Path(entry.path).unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that is read only: then it stays
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _may_live(path: str) -> bool:
+    try:
+        return is_living(path)
+    except OSError:  # not for us to open; whoever asks there is told so
+        return True
 
 
 def inode_of(path: str) -> int | None:

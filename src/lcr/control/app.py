@@ -46,7 +46,8 @@ def make_app(controlled: Controlled, relays: Relays) -> Starlette:
 
 
 def _route(path: str, endpoint: Endpoint, method: str) -> Route:
-    route = Route(path, _guarded(endpoint), methods=[method])
+    # A name may have a "/" in it, or what was sent as one.
+    route = Route(path.replace("{name}", "{name:path}"), _guarded(endpoint), methods=[method])
     route.methods = {method}  # no HEAD, which the framework adds to a GET: of a stream it would never end
     return route
 

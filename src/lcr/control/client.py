@@ -17,7 +17,7 @@ from lcr.control.address import Address, Found, find_hosts
 from lcr.errors import LcrError
 
 Json = dict[str, Any]
-ASK_TIMEOUT = 60.0  # seconds: a scan of a large path is slow; a host that was stopped must not be waited for for ever
+QUICK, SLOW = 10.0, 60.0  # seconds: a host that was stopped must not be waited for for ever; a scan may take its time
 
 
 class NoHost(LcrError):
@@ -45,7 +45,7 @@ def choose_host(wanted: str | None) -> Address:
     if wanted is not None and os.sep in wanted:
         return Address.of_path(os.path.abspath(wanted))
     found = find_hosts()
-    meant = [host for host in found.hosts if wanted is None or wanted in (host.host, str(host.pid))]
+    meant = [h for h in found.hosts if wanted is None or wanted in (h.host, str(h.pid), f"{h.host}-{h.pid}")]
     if len(meant) == 1:
         return meant[0]
     if meant:
@@ -73,7 +73,7 @@ def _listed(hosts: list[Address]) -> str:
 class Client:
     """Asks one host. Every error of its own is :class:`NoHost`; what the host answered with is :class:`Answered`."""
 
-    def __init__(self, address: Address, timeout: float | None = ASK_TIMEOUT) -> None:
+    def __init__(self, address: Address, timeout: float | None = QUICK) -> None:
         self.address = address
         self._timeout = timeout
 
@@ -89,7 +89,7 @@ class Client:
         """Give the lines of a replacement as they come; the last holds its ``report`` or its ``error``."""
         line: Json = {}
         for text in self._lines("POST", _url((verb,)), body):
-            line = json.loads(text)
+            line = self._parsed(text)
             yield line
         if "report" not in line and "error" not in line:
             raise NoHost(
@@ -98,16 +98,26 @@ class Client:
             )
 
     def events(self) -> Iterator[Json]:
-        """Give the events of the host from now on, until it closes."""
+        """Give the events of the host from now on, for ever: that it closed is :class:`NoHost`, too."""
         for line in self._lines("GET", _url(("events",)), None):
             if line.startswith(b"data: "):
-                yield json.loads(line.removeprefix(b"data: "))
+                yield self._parsed(line.removeprefix(b"data: "))
+        raise NoHost(f"{self.address} was closed, or went away.")
 
     # -- HTTP ---------------------------------------------------------------------------------------------------------
 
     def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Json:
         with _Exchange(self.address, self._timeout) as exchange:
-            answer: Json = json.loads(exchange.request(method, url, body).read())
+            text = exchange.request(method, url, body).read()
+        return self._parsed(text)
+
+    def _parsed(self, text: bytes) -> Json:
+        try:
+            answer = json.loads(text)
+        except ValueError as error:
+            raise NoHost(f"{self.address} went away in the middle of an answer, or is no host of lcr's.") from error
+        if not isinstance(answer, dict):
+            raise NoHost(f"{self.address} is no host of lcr's: it answered {text[:50]!r}.")
         return answer
 
     def _lines(self, method: str, url: str, body: Mapping[str, Any] | None) -> Iterator[bytes]:
@@ -120,7 +130,7 @@ class Client:
 
 
 def _url(path: tuple[str, ...]) -> str:
-    return "/v1/" + "/".join(quote(part, safe="") for part in path)
+    return "/v1/" + "/".join(quote(os.fsencode(part), safe="") for part in path)
 
 
 class _Exchange:
@@ -160,10 +170,13 @@ class _Exchange:
 def _error_in(response: http.client.HTTPResponse) -> Json:
     text = response.read().decode(errors="replace")
     try:
-        error: Json = json.loads(text)["error"]
+        error = json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):
-        return {"kind": "internal", "message": f"HTTP {response.status}: {text or response.reason}"}
-    return error
+        error = None
+    told: Json = (
+        error if isinstance(error, dict) else {"kind": "internal", "message": f"HTTP {response.status}: {text}"}
+    )
+    return told
 
 
 class _Connection(http.client.HTTPConnection):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcr.loaders.source import Bundle, Offer
-from lcr.model.component import Declaration, Verbatim, declare, requires
+from lcr.model.component import Declaration, Verbatim, declare, refuse_async_hooks, requires
 from lcr.model.interface import (
     HOOKS,
     KEYWORD_ONLY,
@@ -223,6 +223,8 @@ class _Class:
 
     def describe(self, said: Declaration) -> Interface:
         functions = tuple(self._functions(said))
+        hooks = frozenset(name for name in HOOKS & set(self._body) if not _is_plain(self._body[name]))
+        refuse_async_hooks(name for name in hooks if isinstance(s := self._body[name], _Def) and _kind(s) != "sync")
         return Interface(
             name=said.name,
             version=said.version,
@@ -232,7 +234,7 @@ class _Class:
             functions=functions,
             dependencies=tuple(self._dependencies()),
             migrations=tuple(sorted(link for name in self._body if (link := migration_of(name)) is not None)),
-            hooks=frozenset(name for name in HOOKS & set(self._body) if not _is_plain(self._body[name])),
+            hooks=hooks,
             complete=self.complete,
         )
 

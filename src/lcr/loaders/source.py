@@ -123,6 +123,6 @@ def read(path: Path) -> Bundle:
 def _hash(files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(f"{name}\0{len(files[name])}\0".encode())
+        digest.update(os.fsencode(name) + f"\0{len(files[name])}\0".encode())
         digest.update(files[name])
     return digest.hexdigest()

@@ -153,6 +153,7 @@ def declaration_of(cls: type) -> Declaration:
 def describe_class(cls: type) -> Interface:
     """Describe a decorated class; ValueError lists what is wrong with its functions."""
     said = declaration_of(cls)
+    refuse_async_hooks(name for name in HOOKS if _kind(getattr(cls, name, None)) != "sync")
     return Interface(
         name=said.name,
         version=said.version,
@@ -164,6 +165,15 @@ def describe_class(cls: type) -> Interface:
         migrations=tuple(sorted(migrations_of(cls))),
         hooks=frozenset(name for name in HOOKS if callable(getattr(cls, name, None))),
     )
+
+
+def refuse_async_hooks(names: Iterable[str]) -> None:
+    """Raise ValueError when there are any: nobody could await a hook."""
+    wrong = sorted(names)
+    if wrong:
+        raise ValueError(
+            f"{', '.join(wrong)} must be plain, not async and no generator: it is called while callers wait"
+        )
 
 
 def _function_names(cls: type, said: Declaration) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Engine:
             for seat in list(slot.seats):
                 if is_on_this_stack(seat.gate.codes()):
                     raise Refused(
-                        f"cannot {wish.action} {slot.interface} from inside one of its own calls: it would wait for that "
+                        f"cannot {wish.verb} {slot.interface} from inside one of its own calls: it would wait for that "
                         f"call to end. It is serving. Ask from outside, from another thread or with the `lcr` command."
                     )
 
@@ -76,7 +76,7 @@ class Engine:
     def _alone(self, wish: Wish) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
             raise Refused(
-                f"cannot {wish.action} {wish.name}: another replacement is under way ({self.replacing}). Nothing was "
+                f"cannot {wish.verb} {wish.name}: another replacement is under way ({self.replacing}). Nothing was "
                 f"changed; try again when it has ended."
             )
         try:
@@ -90,7 +90,7 @@ class Engine:
         plan = decision.plan
         if not plan.accepted:
             raise Refused(
-                f"cannot {wish.action} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
+                f"cannot {wish.verb} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
                 f"is serving.",
                 reasons=plan.reasons,
                 advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",

@@ -228,7 +228,7 @@ class Replacement:
         slot = self._slot
         self._before = (slot.served, slot.previous)
         slot.served = served
-        slot.generation += 1
+        slot.generation, slot.since = slot.generation + 1, time.time()
 
     @contextmanager
     def _leading_handles(self, prepared: Mapping[Seat, Prepared]) -> Iterator[None]:

@@ -29,6 +29,11 @@ class Wish:
     version: int | str | None = None  # which of several serving versions is meant
     allow_break: bool = False
 
+    @property
+    def verb(self) -> str:
+        """The action as a verb of a sentence."""
+        return "roll back" if self.action == "rollback" else self.action
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
@@ -58,7 +63,7 @@ def find_slot(registry: Registry, wish: Wish) -> Slot:
         serving = ", ".join(sorted(str(slot.interface) for slot in all_slots)) or "nothing"
         meant = get_close_matches(wish.name, [slot.name for slot in all_slots], 1)
         raise Refused(
-            f"cannot {wish.action} {wish.name}: nothing of that name serves.",
+            f"cannot {wish.verb} {wish.name}: nothing of that name serves.",
             reasons=[f"serving now: {serving}"],
             advice=f"Did you mean {meant[0]}?" if meant else "",
         )
@@ -67,11 +72,11 @@ def find_slot(registry: Registry, wish: Wish) -> Slot:
         slots = tuple(slot for slot in slots if slot.version == wanted) or slots
         if slots[0].version != wanted:
             raise Refused(
-                f"cannot {wish.action} {wish.name}: version {wish.version} does not serve.", reasons=_listed(slots)
+                f"cannot {wish.verb} {wish.name}: version {wish.version} does not serve.", reasons=_listed(slots)
             )
     if len(slots) > 1:
         raise Refused(
-            f"cannot {wish.action} {wish.name}: several versions of it serve; say which is meant.",
+            f"cannot {wish.verb} {wish.name}: several versions of it serve; say which is meant.",
             reasons=_listed(slots),
             advice="Give --version (version= in Python).",
         )

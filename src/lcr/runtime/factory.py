@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -147,6 +148,7 @@ class Factory:
         with self._registry.lock:
             slot.seats.append(seat)
             if len(slot.seats) == 1:
+                slot.since = time.time()
                 self._registry.add(slot)
             return self._new_handle(seat, request)
 

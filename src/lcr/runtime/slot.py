@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lcr.loaders.python import LoadedModule
@@ -22,7 +22,6 @@ class Served:
     cls: type
     offer: Offer
     loaded: LoadedModule | None  # None: a class registered in the program itself
-    since: float = field(default_factory=time.time)
 
     @property
     def source(self) -> str:
@@ -65,6 +64,7 @@ class Slot:
         self.served = served
         self.previous: Served | None = None
         self.generation = 0
+        self.since = time.time()  # at which this version began to serve
         self.seats: list[Seat] = []
         self.is_ending = False  # its last reference is being released: nobody may join any more
         self.handle_type, self.released_type = handle_types(self.name)
