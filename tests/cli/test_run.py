@@ -135,7 +135,7 @@ WAITING: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("kind", WAITING)
 def test_a_signal_ends_it_cleanly(program: Program, kind: str, number: signal.Signals, runtime: str) -> None:
     """Destructors run, the exit status is 0, no socket stays: for a plain function, a coroutine and a web server."""
@@ -148,6 +148,16 @@ def test_a_signal_ends_it_cleanly(program: Program, kind: str, number: signal.Si
     said = {"plain": [], "coroutine": ["cancelled"], "server": ["shut down"], "catching": ["caught"]}[kind]
     assert out.splitlines() == [*said, "destructed"]
     assert not list(Path(runtime, "lcr").iterdir())
+
+
+def test_the_end_of_its_terminal_ends_it_cleanly(program: Program) -> None:
+    """A SIGHUP is a SIGTERM."""
+    program.write(app=WAITING["plain"])
+    process = program.start()
+    until(process, "hello")
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out.splitlines()) == (0, ["destructed"])
 
 
 def test_started_with_nohup_it_outlives_its_terminal(program: Program) -> None:
