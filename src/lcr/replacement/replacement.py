@@ -91,6 +91,7 @@ class Replacement:
         self._cancelled = threading.Event()
         self._undo: dict[Seat, ExitStack] = {}  # what was prepared for each instance; one may be released meanwhile
         self._is_committed = False
+        self._not_undone: list[ExitStack] = []
         self._served: Served | None = None  # the candidate, once it is loaded
 
     def cancel(self) -> None:
@@ -190,6 +191,7 @@ class Replacement:
                     opened = time.monotonic()
             first = stop.first_held()
             self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
+        self._not_undone.clear()
         return old
 
     def _refuse_cancelled(self) -> None:
@@ -220,8 +222,9 @@ class Replacement:
             raise
 
     def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
-        for stack in (undo, *self._undo.values()):
-            stack.pop_all()  # from here on nothing is taken back, and nothing below can raise
+        # From here on nothing is taken back, and nothing below can raise. What the stacks hold is dropped when the gates
+        # are open: it may have finalizers, which may call in.
+        self._not_undone = [stack.pop_all() for stack in (undo, *self._undo.values())]
         self._is_committed = True
         for seat, each in prepared.items():
             seat.instance, seat.dependencies = each.instance, each.dependencies

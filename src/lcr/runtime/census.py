@@ -9,6 +9,7 @@ and what is unknown counts as inside.
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import threading
 from collections.abc import Container, Iterable, Mapping
@@ -34,9 +35,16 @@ def not_inside(aliases: Iterable[Alias]) -> dict[Alias, int]:
 
 
 def _is_call_inside(referrer: object, alias: Alias) -> bool:
-    # One in the trampoline is subtracted by its entry's token while it waits, and leads to a call that counts after that.
     code = _suspended_code(referrer)
-    return code is not None and (code is alias.code or code is alias.trampoline)
+    return code is not None and (code is alias.code or (code is alias.trampoline and _has_entered(referrer)))
+
+
+def _has_entered(referrer: object) -> bool:
+    # One that stands in the trampoline was noted by its entry, and is subtracted there already: not a second time here.
+    if isinstance(referrer, CoroutineType):
+        return inspect.getcoroutinestate(referrer) != inspect.CORO_CREATED
+    running: bool = getattr(referrer, "gi_running", False) or getattr(referrer, "ag_running", False)
+    return running
 
 
 def _suspended_code(referrer: object) -> CodeType | None:

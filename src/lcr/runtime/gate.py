@@ -162,8 +162,10 @@ class Gate:
         aliases = list(self.aliases())
         found = sum(_inside(alias) for alias in aliases)
         if exactly and found:
-            known = not_inside(aliases)
-            found = sum(max(0, _inside(alias) - known[alias]) for alias in aliases)
+            before = not_inside(aliases)
+            counts = {alias: _inside(alias) for alias in aliases}
+            after = not_inside(aliases)  # only what was there before and after is surely among what was counted
+            found = sum(max(0, counts[alias] - min(before[alias], after[alias])) for alias in aliases)
         return found + len(self._passing)
 
     def forget_elders(self) -> None:

@@ -90,8 +90,10 @@ class Stop:
         return False
 
     def __exit__(self, *exc_info: object) -> None:
-        self._undo.close()
-        self._relief.close()
+        try:
+            self._undo.close()
+        finally:
+            self._relief.close()
 
     def open(self, aliases: Mapping[Gate, Aliases]) -> None:
         """Open every gate on these aliases: there is no way back from here. Never raises."""
