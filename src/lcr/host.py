@@ -151,16 +151,39 @@ class Host:
         Raises :class:`Refused` when nothing was begun, :class:`RolledBack` when it was tried: either way the old
         version serves with its own state. From a coroutine use :meth:`replace_async`.
         """
+        return self._replace(
+            threading.Event(), name, to, source, version, deadline, prepare_timeout, dry_run, allow_break
+        )
+
+    def _replace(
+        self,
+        cancel: threading.Event,
+        name: str,
+        to: str | int | None = None,
+        source: str | os.PathLike[str] | None = None,
+        version: str | int | None = None,
+        deadline: float = 5.0,
+        prepare_timeout: float = 30.0,
+        dry_run: bool = False,
+        allow_break: bool = False,
+    ) -> Report:
         self._refuse_closed(f"replace {name}")
         wish = _wish("replace", name, to, source, version, allow_break)
-        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, allow_break))
+        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, allow_break), cancel)
 
-    async def replace_async(self, name: str, *args: Any, **options: Any) -> Report:
-        """Do what :meth:`replace` does, with the same arguments, without blocking the event loop."""
-        import asyncio  # whoever comes here has it; nobody else pays for it
+    async def replace_async(
+        self,
+        name: str,
+        to: str | int | None = None,
+        source: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Report:
+        """Do what :meth:`replace` does, with the same arguments, without blocking the event loop.
 
+        Cancelled, it is rolled back, unless it is committed already; nobody waits for that.
+        """
         self._engine.refuse_from_inside(Wish("replace", name))
-        return await asyncio.to_thread(self.replace, name, *args, **options)
+        return await _on_thread(lambda cancel: self._replace(cancel, name, to, source, **options))
 
     def rollback(
         self,
@@ -175,16 +198,25 @@ class Host:
 
         Raises like :meth:`replace`; :class:`Refused` where nothing is kept to go back to.
         """
+        return self._rollback(threading.Event(), name, version, deadline, prepare_timeout, dry_run)
+
+    def _rollback(
+        self,
+        cancel: threading.Event,
+        name: str,
+        version: str | int | None = None,
+        deadline: float = 5.0,
+        prepare_timeout: float = 30.0,
+        dry_run: bool = False,
+    ) -> Report:
         self._refuse_closed(f"roll back {name}")
         wish = _wish("rollback", name, None, None, version, True)
-        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, True))
+        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, True), cancel)
 
     async def rollback_async(self, name: str, **options: Any) -> Report:
-        """Do what :meth:`rollback` does without blocking the event loop."""
-        import asyncio
-
+        """Do what :meth:`rollback` does without blocking the event loop; cancelled, like :meth:`replace_async`."""
         self._engine.refuse_from_inside(Wish("rollback", name))
-        return await asyncio.to_thread(self.rollback, name, **options)
+        return await _on_thread(lambda cancel: self._rollback(cancel, name, **options))
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -245,6 +277,7 @@ class Host:
             if self._control is not None:
                 self._control.close()
         began = time.monotonic()
+        self._registry.close()
         self._engine.end(timeout)
         timeout = max(0.0, timeout - (time.monotonic() - began))
         failures = self._releaser.end_all(timeout)
@@ -260,6 +293,17 @@ class Host:
     def _refuse_closed(self, what: str) -> None:
         if self._is_closed:
             raise Refused(f"cannot {what}: the host {self.name} is closed.")
+
+
+async def _on_thread(work: Callable[[threading.Event], Report]) -> Report:
+    import asyncio  # whoever comes here has it; nobody else pays for it
+
+    cancel = threading.Event()
+    try:
+        return await asyncio.to_thread(work, cancel)
+    except asyncio.CancelledError:
+        cancel.set()
+        raise
 
 
 def _asked(asked: tuple[Any, ...]) -> tuple[str, str | int | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lcr.loaders.catalog import Catalog
 from lcr.loaders.source import Offer
 from lcr.model.report import Catalogue, CatalogueEntry, InterfaceStatus
-from lcr.runtime.handle import record
+from lcr.runtime.handle import record_or_none
 from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Seat, Slot
 
@@ -37,8 +37,9 @@ def interface_status(slot: Slot) -> InterfaceStatus:
 
 def _dependencies(seat: Seat) -> Iterable[str]:
     for handle in seat.dependencies.values():
-        kept = record(handle)
-        yield f"{kept.seat.slot.name} {kept.range.text or 'any'} -> {kept.seat.slot.version.text}"
+        kept = record_or_none(handle)  # released meanwhile: a status is of what is there
+        if kept is not None:
+            yield f"{kept.seat.slot.name} {kept.range.text or 'any'} -> {kept.seat.slot.version.text}"
 
 
 def catalogue(offers: Iterable[Offer], catalog: Catalog, registry: Registry) -> Catalogue:

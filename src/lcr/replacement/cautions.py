@@ -27,6 +27,7 @@ def cautions(slot: Slot, candidate: Candidate, wish: Wish) -> tuple[str, ...]:
         *_direction(slot, new, wish),
         *_idle_migrations(new),
         *_no_way_back(slot, new, wish),
+        *_shadowed(slot, new),
         *_live_things(slot),
         *classes_in_state(slot),
     )
@@ -50,6 +51,14 @@ def _no_way_back(slot: Slot, new: Interface, wish: Wish) -> Iterator[str]:
             f"a rollback would be refused afterwards: there is no migration of the state from schema {new.schema} back to "
             f"{slot.interface.schema}"
         )
+
+
+def _shadowed(slot: Slot, new: Interface) -> Iterator[str]:
+    if exports(slot.served.cls) or "import_state" in new.hooks:
+        return
+    names = {name for seat in slot.seats for name in attributes(seat.instance, seat.dependencies)}
+    for name in sorted(names & set(new.function_names)):
+        yield f"the state has {name}, which is a function of {new}: that entry does not move"
 
 
 def _live_things(slot: Slot) -> Iterator[str]:

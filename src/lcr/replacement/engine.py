@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 from lcr.errors import Refused, RolledBack
 from lcr.feed import Feed, History
@@ -13,6 +10,7 @@ from lcr.model.report import Plan, Record, Report
 from lcr.replacement.plan import Decision, Planner
 from lcr.replacement.replacement import Limits, Parts, Replacement
 from lcr.replacement.target import Wish
+from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 
 _ALLOW = "--allow-break (allow_break=True in Python) goes on although callers would break."
@@ -27,15 +25,14 @@ class Engine:
         self._feed = feed
         self._history = history
         self._busy = threading.Lock()
-        self._current: Replacement | None = None
+        self._cancel = threading.Event()  # of what is under way
         self._is_ended = False
         self.replacing: str | None = None  # what is under way, for the status
 
     def end(self, timeout: float) -> None:
         """Have what is under way rolled back, unless it is committed, and wait for that; refuse whatever comes."""
         self._is_ended = True
-        if (current := self._current) is not None:
-            current.cancel()
+        self._cancel.set()
         self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
 
     def plan(self, wish: Wish) -> Plan:
@@ -59,49 +56,56 @@ class Engine:
                         f"call to end. It is serving. Ask from outside, from another thread or with the `lcr` command."
                     )
 
-    def carry_out(self, wish: Wish, limits: Limits) -> Report:
-        """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well."""
-        plan: Plan | None = None
-        try:
-            with self._alone(wish):
-                self._refuse_from_inside(wish)
-                decision = self._planner.decide(wish)
-                plan = decision.plan
-                return self._carry_out(wish, decision, limits)
-        except Refused as refusal:
-            self._write_refused(wish, refusal, plan)
-            raise
+    def carry_out(self, wish: Wish, limits: Limits, cancel: threading.Event | None = None) -> Report:
+        """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well.
 
-    @contextmanager
-    def _alone(self, wish: Wish) -> Iterator[None]:
+        All of it happens on a thread of its own, which no signal handler interrupts. A KeyboardInterrupt here has it
+        rolled back, unless it is committed already, and is raised when that is done; as does ``cancel``, from anywhere.
+        """
+        self.refuse_from_inside(wish)
+        cancel = cancel or threading.Event()
+        return uninterrupted(lambda: self._alone(wish, limits, cancel), "lcr-replacement", cancel.set)
+
+    def _alone(self, wish: Wish, limits: Limits, cancel: threading.Event) -> Report:
         if not self._busy.acquire(blocking=False):
-            raise Refused(
+            refusal = Refused(
                 f"cannot {wish.verb} {wish.name}: another replacement is under way ({self.replacing}). Nothing was "
                 f"changed; try again when it has ended."
             )
+            self._write_refused(wish, refusal)
+            raise refusal
         try:
-            self.replacing = f"{wish.action} {wish.name} {_to(wish)}".rstrip()
-            yield
+            self.replacing, self._cancel = f"{wish.action} {wish.name} {_to(wish)}".rstrip(), cancel
+            if self._is_ended:
+                cancel.set()
+            return self._decide(wish, limits, cancel)
         finally:
-            self.replacing = self._current = None
+            self.replacing = None
             self._busy.release()
 
-    def _carry_out(self, wish: Wish, decision: Decision, limits: Limits) -> Report:
+    def _decide(self, wish: Wish, limits: Limits, cancel: threading.Event) -> Report:
+        plan: Plan | None = None
+        try:
+            decision = self._planner.decide(wish)
+            plan = decision.plan
+            _refuse(wish, plan)
+        except Refused as refusal:
+            self._write_refused(wish, refusal, plan)
+            raise
+        return self._carry_out(wish, decision, limits, cancel)
+
+    def _carry_out(self, wish: Wish, decision: Decision, limits: Limits, cancel: threading.Event) -> Report:
         plan = decision.plan
-        if not plan.accepted:
-            raise Refused(
-                f"cannot {wish.verb} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
-                f"is serving.",
-                reasons=plan.reasons,
-                advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",
-            )
+        about = (0, 0.0, wish.action, plan.name, plan.old, plan.new)
         self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
-        self._current = Replacement(self._parts, decision, limits, self._feed.tell)
-        if self._is_ended:
-            self._current.cancel()
-        ended = _on_a_thread(self._current)
-        self._write(ended.record(wish, plan), is_rehearsal=limits.dry_run)
-        return ended.result()
+        try:
+            report = Replacement(self._parts, decision, limits, self._feed.tell, cancel).run()
+        except BaseException as error:
+            stage = error.stage if isinstance(error, RolledBack) else ""
+            self._write(Record(*about, "rolled_back", stage, str(error)), is_rehearsal=limits.dry_run)
+            raise
+        self._write(Record(*about, report.outcome, report=report), is_rehearsal=limits.dry_run)
+        return report
 
     def _write_refused(self, wish: Wish, refusal: Refused, plan: Plan | None = None) -> None:
         versions = (plan.old, plan.new) if plan is not None else ("", _to(wish))
@@ -117,51 +121,11 @@ def _to(wish: Wish) -> str:
     return str(wish.to if wish.to is not None else wish.source or "")
 
 
-@dataclass(slots=True)
-class _Ended:
-    """How a replacement ended, and whether whoever waited for it was interrupted meanwhile."""
-
-    report: Report | None = None
-    error: BaseException | None = None
-    interrupt: BaseException | None = None
-
-    def record(self, wish: Wish, plan: Plan) -> Record:
-        about = (0, 0.0, wish.action, plan.name, plan.old, plan.new)
-        if self.report is not None:
-            return Record(*about, self.report.outcome, report=self.report)
-        stage = self.error.stage if isinstance(self.error, RolledBack) else ""
-        return Record(*about, "rolled_back", stage, str(self.error))
-
-    def result(self) -> Report:
-        if self.interrupt is not None:
-            raise self.interrupt from self.error
-        if self.report is None:
-            assert self.error is not None
-            raise self.error
-        return self.report
-
-
-def _on_a_thread(replacement: Replacement) -> _Ended:
-    """Run it on a thread of its own: signal handlers run on the main thread, and must not cut a commit in two.
-
-    A KeyboardInterrupt here cancels it, unless it is committed already; either way it is waited for. Not by join(): on
-    CPython 3.11 a join() that was interrupted takes the thread for ended.
-    """
-    ended, done = _Ended(), threading.Event()
-
-    def run() -> None:
-        try:
-            ended.report = replacement.run()
-        except BaseException as error:
-            ended.error = error
-        finally:
-            done.set()
-
-    threading.Thread(target=run, name="lcr-replacement", daemon=False).start()
-    while not done.is_set():
-        try:
-            done.wait()
-        except BaseException as interrupt:
-            ended.interrupt = interrupt
-            replacement.cancel()
-    return ended
+def _refuse(wish: Wish, plan: Plan) -> None:
+    if not plan.accepted:
+        raise Refused(
+            f"cannot {wish.verb} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
+            f"is serving.",
+            reasons=plan.reasons,
+            advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",
+        )

@@ -18,7 +18,7 @@ from lcr.replacement.state import attributes
 from lcr.replacement.target import Candidate, Wish, find_candidate, find_slot, reasons_of_version
 from lcr.runtime.construct import has_hook
 from lcr.runtime.factory import Factory
-from lcr.runtime.handle import record
+from lcr.runtime.handle import record_or_none
 from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Seat, Slot
 
@@ -114,9 +114,10 @@ class Planner:
 
 def _below(seat: Seat) -> Iterator[Slot]:
     for handle in seat.dependencies.values():
-        other: Seat = record(handle).seat
-        yield other.slot
-        yield from _below(other)
+        kept = record_or_none(handle)
+        if kept is not None:
+            yield kept.seat.slot
+            yield from _below(kept.seat)
 
 
 def chain_of(slot: Slot, new: Interface) -> tuple[int, ...] | None:

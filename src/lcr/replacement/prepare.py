@@ -29,6 +29,7 @@ class Prepared:
     instance: object
     dependencies: dict[str, Handle]
     aliases: Aliases  # of the new instance
+    taken: frozenset[str]  # names that are no state: what it requires, and its functions
 
 
 def load_new(factory: Factory, shelf: Shelf, decision: Decision, allow_break: bool, undo: ExitStack) -> Served:
@@ -59,6 +60,7 @@ def prepare_seat(factory: Factory, served: Served, seat: Seat, undo: ExitStack) 
         instance,
         dependencies,
         aliases=seat.gate.make(instance, served.interface.function_names),
+        taken=frozenset({*dependencies, *served.interface.function_names}),
     )
 
 

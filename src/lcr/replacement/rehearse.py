@@ -29,7 +29,7 @@ def rehearse(
     before = attributes(prepared.instance, prepared.dependencies)
     undoing(undo, empty, prepared.instance, prepared.dependencies, before)  # what could not be copied is the old one's
     migrated = migrate(state, steps)
-    import_state(prepared.instance, migrated, prepared.dependencies)
+    import_state(prepared.instance, migrated, prepared.taken)
     if _shape(state, copied.made()) != inside:
         names = ", ".join([name for name, _ in steps] + ["import_state"])
         raise LcrError(

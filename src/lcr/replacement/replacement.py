@@ -73,9 +73,12 @@ class Parts:
 
 
 class Replacement:
-    """One replacement; :meth:`run` is called once, on a thread that no signal interrupts."""
+    """One replacement; :meth:`run` is called once, on a thread that no signal interrupts.
 
-    def __init__(self, parts: Parts, decision: Decision, limits: Limits, tell: Tell) -> None:
+    ``cancel`` has it rolled back, unless it is past the point of no return.
+    """
+
+    def __init__(self, parts: Parts, decision: Decision, limits: Limits, tell: Tell, cancel: threading.Event) -> None:
         self._parts = parts
         self._slot = decision.slot
         self._decision = decision
@@ -88,15 +91,11 @@ class Replacement:
         self._stages: list[Stage] = []
         self._warnings = list(decision.plan.warnings)
         self._seen = {"pause": 0.0, "drained": 0, "held": 0, "moved": 0}
-        self._cancelled = threading.Event()
+        self._cancelled = cancel
         self._undo: dict[Seat, ExitStack] = {}  # what was prepared for each instance; one may be released meanwhile
         self._is_committed = False
         self._not_undone: list[ExitStack] = []
         self._served: Served | None = None  # the candidate, once it is loaded
-
-    def cancel(self) -> None:
-        """Have it rolled back, unless it is past the point of no return."""
-        self._cancelled.set()
 
     def run(self) -> Report:
         """Carry it out. Raises :class:`RolledBack` when it could not be done; then the old serves, unharmed."""
@@ -172,7 +171,7 @@ class Replacement:
         self._refuse_cancelled()
         names = self._slot.interface.function_names
         spares = {seat.gate: seat.gate.make(seat.instance, names) for seat in prepared}
-        stop = Stop(spares, progress=self._progress)
+        stop = Stop(spares, progress=self._progress, cancelled=self._cancelled.is_set)
         aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
         old = [Old(str(self._slot.interface), seat.instance, seat.dependencies) for seat in prepared]
         steps = migrations(self._slot, served)
@@ -201,6 +200,7 @@ class Replacement:
     def _quiesce(self, stop: Stop, deadline: float) -> None:
         drained = stop.wait_drained(deadline)
         self._seen["drained"] = stop.inside_at_close
+        self._refuse_cancelled()
         if not drained:
             raise NotDrained(stop, self._limits.deadline)
 

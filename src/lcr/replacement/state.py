@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+    Sequence,
+)
 from typing import Any
 
 from lcr.errors import LcrError
@@ -72,12 +81,15 @@ def migrate(state: Any, steps: Sequence[tuple[str, Migration]]) -> Any:
     return state
 
 
-def import_state(instance: object, state: Any, dependencies: Mapping[str, object]) -> None:
-    """Put the state in: through ``import_state``, or as attributes beside those that the constructor made."""
+def import_state(instance: object, state: Any, taken: Container[str]) -> None:
+    """Put the state in: through ``import_state``, or as attributes beside those that the constructor made.
+
+    Names that are ``taken``, by what the instance requires or by its functions, are no state.
+    """
     if has_hook(instance, "import_state"):
         call_hook(instance, "import_state", outer_copy(state))
     elif isinstance(state, Mapping):
-        set_attributes(instance, {name: value for name, value in state.items() if name not in dependencies})
+        set_attributes(instance, {name: value for name, value in state.items() if name not in taken})
     elif state is not None:
         raise LcrError(
             f"{type(instance).__qualname__} has no import_state, so it can take only a mapping of attributes, "

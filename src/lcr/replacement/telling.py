@@ -60,6 +60,7 @@ def threads_of(served: Served | None, hook: str) -> list[str]:
     end = time.monotonic() + _ENDING
     while (found := running_in(served.loaded.filenames)) and time.monotonic() < end:
         time.sleep(_ENDING / 50)
+    found = tuple(each for each in found if not each.startswith("thread lcr-"))  # those are told as abandoned
     return [f"{each} runs on with the code of {served.interface}; end it in {hook}()" for each in found]
 
 

@@ -26,5 +26,5 @@ def transfer(prepared: Prepared, steps: Sequence[tuple[str, Migration]], undo: E
     state = migrate(export_state(seat.instance, seat.dependencies), steps)
     before = attributes(prepared.instance, prepared.dependencies)
     undoing(undo, empty, prepared.instance, prepared.dependencies, before)
-    import_state(prepared.instance, state, prepared.dependencies)
+    import_state(prepared.instance, state, prepared.taken)
     return size_of(state)

@@ -16,16 +16,21 @@ def construct(cls: type, dependencies: Mapping[str, Handle], context: object) ->
     What the author's code raises passes through.
     """
     make: Any = cls  # seen as what it is at run time: an object with __new__ and __init__
-    arguments = (context,) if takes_context(cls) else ()
+    arguments = (context,) if takes_context(cls, context) else ()
     instance = make.__new__(cls) if make.__new__ is object.__new__ else make.__new__(cls, *arguments)
     for attribute, handle in dependencies.items():
         object.__setattr__(instance, attribute, handle)
     make.__init__(instance, *arguments)
+    for attribute, handle in dependencies.items():  # a dataclass's constructor has set its field to the default
+        object.__setattr__(instance, attribute, handle)
     return instance
 
 
-def takes_context(cls: type) -> bool:
-    """Tell whether the constructor wants the context. Raises :class:`LcrError` when it wants more than that."""
+def takes_context(cls: type, context: object = None) -> bool:
+    """Tell whether the constructor is to get the context: where none was given, its own default is better.
+
+    Raises :class:`LcrError` when it wants more than that.
+    """
     constructor = inspect.getattr_static(cls, "__init__")
     if constructor is vars(object)["__init__"]:
         return False
@@ -37,7 +42,7 @@ def takes_context(cls: type) -> bool:
             f"the constructor of {cls.__qualname__} must be __init__(self) or __init__(self, context); "
             f"it requires {', '.join(required)}"
         )
-    return bool(positional)
+    return bool(positional) and (context is not None or positional[0].default is positional[0].empty)
 
 
 def has_hook(subject: object, name: str) -> bool:

@@ -144,7 +144,10 @@ class Factory:
     def _new_seat(self, slot: Slot, request: Request, undo: ExitStack) -> Handle:
         seat = Seat(slot, request.context)
         seat.dependencies, seat.instance = self.construct(slot.served, seat, undo)
-        seat.gate.open(seat.gate.make(seat.instance, slot.interface.function_names))
+        try:
+            seat.gate.open(seat.gate.make(seat.instance, slot.interface.function_names))
+        except Exception as error:
+            raise _failed(slot.served.offer, "making its functions callable", error) from error
         with self._registry.lock:
             slot.seats.append(seat)
             if len(slot.seats) == 1:

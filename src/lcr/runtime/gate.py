@@ -131,9 +131,10 @@ class Gate:
     def open(self, aliases: Aliases) -> None:
         """Serve through these aliases from now on; wake those who wait, in order of arrival. Never raises."""
         self._elders = [*self._elders, *self._aliases.values()] if aliases is self._spare else []
-        self._aliases, self._spare, self._codes = aliases, {}, {}
+        self._aliases = aliases
         self.methods = {name: alias.method for name, alias in aliases.items()}
         self.state = State.SERVING
+        self._spare, self._codes = {}, {}  # after the state: who still sees it holding uses the spare ones
         self._wake()
 
     def end(self) -> None:
@@ -228,7 +229,10 @@ class Gate:
         return not entry.awaits and has_running_loop() and self._has_suspended()
 
     def _pass(self, entry: Entry) -> Admission | None:
-        method, token = _function(self._spare, entry.name, self.label).method, object()
+        spare = self._spare
+        if self.state is not State.HOLDING:
+            return None
+        method, token = _function(spare, entry.name, self.label).method, object()
         self._passing[token] = None
         if self.state is State.HOLDING:  # looked at after the announcement: the drainer will count it
             return method, token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from lcr.errors import Refused
 from lcr.model.interface import Interface
 from lcr.model.version import Range, Version
 from lcr.runtime.slot import Slot
@@ -19,12 +20,20 @@ class Registry:
         self.lock = threading.RLock()
         self._slots: dict[str, list[Slot]] = {}
         self._served: dict[str, set[Version]] = {}
+        self._is_closed = False
 
     def add(self, slot: Slot) -> None:
-        """Enter a place. Undo: :meth:`remove`."""
+        """Enter a place. Undo: :meth:`remove`. Raises :class:`Refused` after :meth:`close`."""
         with self.lock:
+            if self._is_closed:
+                raise Refused(f"cannot reference {slot.name}: the host was closed meanwhile.")
             self._slots.setdefault(slot.name, []).append(slot)
             self.note(slot)
+
+    def close(self) -> None:
+        """Let no place be entered any more."""
+        with self.lock:
+            self._is_closed = True
 
     def note(self, slot: Slot) -> None:
         """Remember that the version serving there did."""

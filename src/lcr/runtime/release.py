@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 from lcr.errors import DestructorFailed, LcrError, Refused, in_words
+from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 from lcr.runtime.construct import destruct
 from lcr.runtime.handle import Handle, Record, record, retire_handle
@@ -36,7 +38,7 @@ class Releaser:
         """
         kept = record(handle)
         if not self._release_one_of_many(kept, handle):
-            with self._turns.of(kept.seat.slot.name):
+            with self._turns.of(kept.seat.slot.name, 0.0 if has_running_loop() else None):
                 if not self._release_one_of_many(kept, handle):
                     self._release_last(kept.seat, timeout)
 
@@ -72,8 +74,15 @@ class Releaser:
         self._finish(seat)
 
     def _stop(self, seat: Seat, timeout: float) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            self._stop_here(seat, timeout, lambda: False)
+            return
+        cancelled = threading.Event()
+        uninterrupted(lambda: self._stop_here(seat, timeout, cancelled.is_set), "lcr-release", cancelled.set)
+
+    def _stop_here(self, seat: Seat, timeout: float, cancelled: Callable[[], bool]) -> None:
         spare = seat.gate.make(seat.instance, seat.slot.interface.function_names)
-        with Stop({seat.gate: spare}) as stop:
+        with Stop({seat.gate: spare}, cancelled=cancelled) as stop:
             if not stop.wait_drained(time.monotonic() + timeout):
                 raise Refused(
                     f"cannot release the last reference to {seat.slot.interface}: after {timeout:g} s "
@@ -97,10 +106,19 @@ class Releaser:
             if not seat.slot.seats:
                 after.callback(self.drop, seat.slot.served)
                 after.callback(self.drop, seat.slot.previous)
-            for handle in seat.dependencies.values():  # the stack runs backwards: released in reverse order
-                after.callback(self.release, handle)
+            for name, handle in seat.dependencies.items():  # the stack runs backwards: released in reverse order
+                after.callback(self._release_required, seat, name, handle)
             instance, seat.instance = seat.instance, None
             self.destruct(instance, seat.slot.served)
+
+    def _release_required(self, seat: Seat, name: str, handle: Handle) -> None:
+        try:
+            self.release(handle)
+        except Refused as refusal:
+            raise LcrError(
+                f"{seat.slot.interface} is released and its destructor has run, but what it required as {name} is not: "
+                f"{refusal}"
+            ) from refusal
 
     def destruct(self, instance: object, served: Served) -> None:
         """Run the destructor of an instance of this version; what it raises becomes :class:`DestructorFailed`."""
@@ -135,9 +153,15 @@ class Releaser:
             tried.add(slot)
             yield slot
 
+    def _refuse_required(self, seat: Seat) -> None:
+        owners = [str(kept.owner.slot.interface) for kept in seat.records() if kept.owner is not None]
+        if owners:  # they could not be ended, and their calls need it
+            raise LcrError(f"{seat.slot.interface} is not ended, because {', '.join(owners)} still requires it")
+
     def _end_slot(self, slot: Slot, deadline: float) -> Iterator[LcrError]:
         for seat in list(slot.seats):
             try:
+                self._refuse_required(seat)
                 with self._turns.of(slot.name, max(0.0, deadline - time.monotonic())):
                     if seat in slot.seats:  # or another thread has just released it
                         self._release_last(seat, max(0.0, deadline - time.monotonic()))

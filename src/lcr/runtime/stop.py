@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from lcr.runtime.census import running, suspended
 from lcr.runtime.gate import Aliases, Gate
+from lcr.runtime.process import give_back, lower_switch_interval, still_collector
 
 # Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. After each
 # look the other threads run for one switch interval each; at a lucky look this one still has an interval of its own,
@@ -25,25 +23,6 @@ CENSUS_SHARE = 20  # censuses take at most one part in this many of the time
 LOOKS_AT_ONCE = 50  # looks between which the interpreter is only given away: a timer would add its slack of 50 µs
 LONGEST_NAP = 200e-6  # seconds between two looks later on
 
-_interval_lock = threading.RLock()  # the interval is the process's: releases of other names may stop at the same time
-_lowered: dict[object, float] = {}
-_given = 0.0
-
-
-def _lower_interval(stop: object, seconds: float) -> None:
-    global _given
-    with _interval_lock:
-        if not _lowered:
-            _given = sys.getswitchinterval()
-        _lowered[stop] = min(seconds, _given)
-        sys.setswitchinterval(min(_lowered.values()))
-
-
-def _give_back_interval(stop: object) -> None:
-    with _interval_lock:
-        if _lowered.pop(stop, None) is not None:
-            sys.setswitchinterval(min(_lowered.values(), default=_given))
-
 
 class Stop:
     """Inside its ``with`` block the gates are closed; at the end they are open, on the old unless :meth:`open` was called.
@@ -51,8 +30,15 @@ class Stop:
     ``spare`` has for each gate the aliases of the old version that it opens on again. Used by one thread.
     """
 
-    def __init__(self, spare: Mapping[Gate, Aliases], *, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        spare: Mapping[Gate, Aliases],
+        *,
+        progress: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._spare = dict(spare)
+        self._cancelled = cancelled  # asked while it waits
         self._progress = progress or (lambda message: None)
         self._codes = self._all_codes()
         self._relief = ExitStack()  # given back in any case
@@ -68,9 +54,9 @@ class Stop:
     def __enter__(self) -> Stop:
         with ExitStack() as failing:  # Ctrl-C may come here: a release runs on the main thread
             failing.callback(self.__exit__)
-            self._relief.callback(_give_back_interval, self)
+            self._relief.callback(give_back, self)
             if not self._finds_an_instant():
-                _lower_interval(self, SWITCH_INTERVAL)
+                lower_switch_interval(self, SWITCH_INTERVAL)
             for gate, spare in self._spare.items():
                 self._undo.callback(gate.open, spare)
                 gate.close(spare, self._codes)
@@ -81,7 +67,7 @@ class Stop:
     def _finds_an_instant(self) -> bool:
         if not self.inside():
             return True
-        _lower_interval(self, TRY_INTERVAL)
+        lower_switch_interval(self, TRY_INTERVAL)
         end = time.monotonic() + TRY_FOR
         while time.monotonic() < end:
             time.sleep(0)
@@ -116,7 +102,7 @@ class Stop:
         if self._sealed(exactly=False):
             self._calm()
             return True
-        _lower_interval(self, SWITCH_INTERVAL)
+        lower_switch_interval(self, SWITCH_INTERVAL)
         looks, census, told = 0, time.monotonic() + CENSUS_AFTER, time.monotonic() + 0.1
         while not self._sealed(exactly=False):
             now = time.monotonic()
@@ -124,7 +110,7 @@ class Stop:
                 if self._sealed(exactly=True):
                     break
                 census = now + CENSUS_SHARE * (time.monotonic() - now)
-            if now >= deadline:
+            if now >= deadline or self._cancelled():
                 return False
             if now >= told:
                 self._progress(f"waiting for {self.inside_text()}")
@@ -147,9 +133,7 @@ class Stop:
 
     def _calm(self) -> None:
         # While nobody is let in, the collector must run no foreign finalizer on this thread: it might call in, and wait.
-        if gc.isenabled():
-            self._relief.callback(gc.enable)
-            gc.disable()
+        still_collector(self)
 
     def inside(self, *, exactly: bool = False) -> int:
         """Count the calls inside all gates together: too many at most, never too few."""

@@ -16,6 +16,7 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._owners: dict[str, int] = {}
+        self._tokens: dict[str, object] = {}
         self._wanted: dict[int, str] = {}
         self._hung: set[int] = set()
 
@@ -26,13 +27,14 @@ class Turns:
         Raises :class:`Refused` when it did not come within ``timeout`` seconds, or never could, because the thread that
         has it waits for this one (or is this one: a constructor that asks for what it constructs).
         """
-        self._take(name, timeout)
-        try:
+        token = object()
+        try:  # taken inside, because an interrupt may come between any two lines
+            self._take(name, timeout, token)
             yield
         finally:
-            self._give_back(name)
+            self._give_back(name, token)
 
-    def _take(self, name: str, timeout: float | None) -> None:
+    def _take(self, name: str, timeout: float | None, token: object) -> None:
         me = get_ident()
         with self._changed:
             self._refuse_circle(name, me)
@@ -51,11 +53,15 @@ class Turns:
                     f"{name} is being constructed, released or replaced by another thread, and was still so after "
                     f"{timeout:g} s. Nothing was changed; try again."
                 )
+            self._tokens[name] = token
             self._owners[name] = me
 
-    def _give_back(self, name: str) -> None:
+    def _give_back(self, name: str, token: object) -> None:
         with self._changed:
-            self._hung.discard(self._owners.pop(name))
+            if self._tokens.get(name) is not token:
+                return  # it was not had
+            del self._tokens[name]
+            self._hung.discard(self._owners.pop(name, -1))
             self._changed.notify_all()
 
     def give_up(self, ident: int | None) -> None:

@@ -1,0 +1,44 @@
+"""What a stop changes for the whole process, as long as one lasts: several may, of several names and hosts."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+
+_lock = threading.RLock()
+_lowered: dict[object, float] = {}
+_given = 0.0
+_calm: dict[object, None] = {}
+_was_collecting = False
+
+
+def lower_switch_interval(stop: object, seconds: float) -> None:
+    """Have threads take turns at least so often until :func:`give_back`."""
+    global _given
+    with _lock:
+        if not _lowered:
+            _given = sys.getswitchinterval()
+        _lowered[stop] = min(seconds, _given)
+        sys.setswitchinterval(min(_lowered.values()))
+
+
+def still_collector(stop: object) -> None:
+    """Have the collector run nowhere until :func:`give_back`."""
+    global _was_collecting
+    with _lock:
+        if not _calm:
+            _was_collecting = gc.isenabled()
+        _calm[stop] = None
+        gc.disable()
+
+
+def give_back(stop: object) -> None:
+    """Take back what was changed for a stop; the last one has everything as it was before the first."""
+    with _lock:
+        if _lowered.pop(stop, None) is not None:
+            sys.setswitchinterval(min(_lowered.values(), default=_given))
+        if stop in _calm:
+            del _calm[stop]
+            if not _calm and _was_collecting:
+                gc.enable()
