@@ -613,3 +613,231 @@ def test_the_same_bytes_once_more_keep_the_step_back(components: Components) -> 
     components.host.replace("it", to="1.1")
     components.host.rollback("it")
     assert handle.work() == 0
+
+
+# -- more of what the break reports found -------------------------------------------------------------------------------
+
+
+def test_freed_tracebacks_hide_no_call(host: lcr.Host) -> None:
+    """What the census saw, and was gone when the references were read, is not subtracted from them."""
+
+    @lcr.interface("it", version="1.0")
+    class Old:
+        def __init__(self) -> None:
+            self.x = 1
+
+        async def ask(self, until: asyncio.Event | None = None) -> int:
+            if until is None:
+                raise ValueError("kept with its frame")
+            await until.wait()
+            return self.x
+
+    @lcr.interface("it", version="1.1")
+    class New(Old):
+        pass
+
+    handle = serve(host, Old, New)
+    from lcr.runtime import gate as gate_module
+
+    async def main() -> None:
+        until = asyncio.Event()
+        suspended = asyncio.create_task(handle.ask(until))
+        kept = await asyncio.gather(*(handle.ask() for _ in range(3)), return_exceptions=True)
+        await asyncio.sleep(0)
+        take = gate_module.not_inside
+
+        def take_and_free(aliases: Any) -> Any:
+            found = take(aliases)
+            for each in kept:
+                assert isinstance(each, ValueError)
+                each.__traceback__ = None
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gate_module, "not_inside", take_and_free)
+            with pytest.raises(lcr.RolledBack, match="1 call inside"):
+                await host.replace_async("it", deadline=0.05)
+        until.set()
+        assert await suspended == 1
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_nobody_has_awaited_holds_nothing_up(host: lcr.Host) -> None:
+    """Made while the gate was closed, it has not entered."""
+
+    @lcr.interface("it", version="1.0")
+    class Old:
+        async def ask(self, until: asyncio.Event | None = None) -> str:
+            if until is not None:
+                await until.wait()
+            return "1.0"
+
+    @lcr.interface("it", version="1.1")
+    class New:
+        async def ask(self, until: asyncio.Event | None = None) -> str:
+            return "1.1"
+
+    handle = serve(host, Old, New)
+
+    async def main() -> None:
+        until = asyncio.Event()
+        suspended = asyncio.create_task(handle.ask(until))
+        await asyncio.sleep(0)
+        replacing = asyncio.create_task(host.replace_async("it", deadline=20.0))
+        while state_of(host) != "holding":
+            await asyncio.sleep(0)
+        later = handle.ask()
+        until.set()
+        assert await suspended == "1.0"
+        assert (await replacing).outcome == "committed"
+        assert await later == "1.1"
+
+    asyncio.run(main())
+
+
+def test_finalizers_of_what_a_replacement_drops_may_call_in(host: lcr.Host) -> None:
+    """They run when the gate is open again."""
+    answers = list[str]()
+
+    class Calling:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        def __del__(self) -> None:
+            answers.append(self.handle[0].work())
+
+    handles = list[Any]()
+
+    @lcr.interface("it", version="1.0")
+    class Old:
+        def __init__(self) -> None:
+            self.thing: Any = None
+
+        def work(self) -> str:
+            return "1.0"
+
+    @lcr.interface("it", version="1.1")
+    class New:
+        def __init__(self) -> None:
+            self.thing = Calling(handles)
+
+        def work(self) -> str:
+            return "1.1"
+
+    handles.append(serve(host, Old, New))
+    assert host.replace("it").outcome == "committed"
+    assert answers == ["1.1"]
+
+
+def test_a_cancelled_replace_async_is_rolled_back(host: lcr.Host, go: threading.Event) -> None:
+    """By a timeout of whoever asked."""
+    constructing = threading.Event()
+
+    @lcr.interface("it", version="1.0")
+    class Old:
+        def work(self) -> str:
+            return "1.0"
+
+    @lcr.interface("it", version="1.1")
+    class New(Old):
+        def __init__(self) -> None:
+            constructing.set()
+            go.wait(20)
+
+    handle = serve(host, Old, New)
+
+    async def main() -> None:
+        replacing = asyncio.create_task(host.replace_async("it"))
+        while not constructing.is_set():
+            await asyncio.sleep(0)
+        replacing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replacing
+
+        go.set()
+
+    asyncio.run(main())
+    wait_until(host.history)
+    assert (host.history()[0].outcome, handle.work()) == ("rolled_back", "1.0")
+
+
+def test_a_name_that_is_a_function_is_no_state(components: Components) -> None:
+    """The function of the version that serves answers, also after a replacement was given up."""
+    components.write(
+        "a.py", '@lcr.interface("it", version="1.0")\nclass It:\n    def __init__(self): self.status = "ok"\n'
+    )
+    handle = components.host.reference("it", "==1.0")
+    components.write("b.py", '@lcr.interface("it", version="1.1")\nclass It:\n    def status(self): return "fine"\n')
+    (warning,) = components.host.replace("it").warnings
+    assert "the state has status, which is a function of it 1.1" in warning
+    bad = "    def status(self): return 'bad'\n    def import_state(self, state): raise ValueError('no')\n"
+    components.write("c.py", f'@lcr.interface("it", version="1.2")\nclass It:\n{bad}')
+    with pytest.raises(lcr.RolledBack):
+        components.host.replace("it")
+    assert handle.status() == "fine"
+
+
+def test_a_dataclass_keeps_what_it_requires(host: lcr.Host) -> None:
+    """Its constructor sets the field to the default; the handle is set again."""
+    from dataclasses import dataclass
+
+    @lcr.interface("part", version="1.0")
+    class Part:
+        def work(self) -> str:
+            return "part"
+
+    @lcr.interface("it", version="1.0")
+    @dataclass(kw_only=True)
+    class It:
+        part: Any = lcr.requires("part")  # noqa: RUF009
+        size: int = 10
+
+        def work(self) -> tuple[str, int]:
+            return self.part.work(), self.size
+
+    assert serve(host, Part, It).work() == ("part", 10)
+
+
+def test_a_constructors_own_default_is_used_without_a_context(host: lcr.Host) -> None:
+    """And the context where one is given."""
+
+    @lcr.interface("it", version="1.0", scope="reference")
+    class It:
+        def __init__(self, size: int = 10) -> None:
+            self.size = size
+
+        def work(self) -> int:
+            return self.size
+
+    host.register(It)
+    assert (host.reference("it").work(), host.reference("it", context=3).work()) == (10, 3)
+
+
+def test_what_could_not_be_ended_keeps_what_it_requires(calls: Calls) -> None:
+    """A close that gives up on a call inside does not pull the ground from under it."""
+    inside, go = threading.Event(), threading.Event()
+
+    @lcr.interface("part", version="1.0")
+    class Part:
+        def work(self) -> str:
+            return "part"
+
+    @lcr.interface("it", version="1.0")
+    class It:
+        part = lcr.requires("part")
+
+        def work(self) -> str:
+            inside.set()
+            go.wait(20)
+            return str(self.part.work())
+
+    host = lcr.Host()
+    handle = serve(host, Part, It)
+    working = calls.start(handle.work)
+    assert inside.wait(20)
+    with pytest.raises(lcr.LcrError, match=r"part 1\.0 is not ended, because it 1\.0 still requires it"):
+        host.close(timeout=0.01)
+    go.set()
+    calls.join()
+    assert working == ["part"]

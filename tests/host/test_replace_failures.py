@@ -530,7 +530,7 @@ def test_after_drains_given_up_the_old_functions_still_work_and_count(scene: Sce
         generator = scene.handle.count()
         next(generator)
         scene.fail(lcr.RolledBack, deadline=0.0)
-        generator.close()
+        del generator  # on CPython 3.13 one that is only closed refers to its function until it is freed
     scene.check("rolled_back", "quiesce")
 
 

@@ -148,6 +148,7 @@ class Factory:
             seat.gate.open(seat.gate.make(seat.instance, slot.interface.function_names))
         except Exception as error:
             raise _failed(slot.served.offer, "making its functions callable", error) from error
+        undoing(undo, self._registry.take_away, slot, seat)
         with self._registry.lock:
             slot.seats.append(seat)
             if len(slot.seats) == 1:

@@ -7,7 +7,7 @@ import threading
 from lcr.errors import Refused
 from lcr.model.interface import Interface
 from lcr.model.version import Range, Version
-from lcr.runtime.slot import Slot
+from lcr.runtime.slot import Seat, Slot
 
 
 class Registry:
@@ -29,6 +29,14 @@ class Registry:
                 raise Refused(f"cannot reference {slot.name}: the host was closed meanwhile.")
             self._slots.setdefault(slot.name, []).append(slot)
             self.note(slot)
+
+    def take_away(self, slot: Slot, seat: Seat) -> None:
+        """Take a seat out of its slot, where it is there, and with the last one the slot."""
+        with self.lock:
+            if seat in slot.seats:
+                slot.seats.remove(seat)
+            if not slot.seats:
+                self.remove(slot)
 
     def close(self) -> None:
         """Let no place be entered any more."""

@@ -66,8 +66,11 @@ class Releaser:
         try:
             self._stop(seat, 0.0 if has_running_loop() else timeout)
         except BaseException:
-            with self._registry.lock:
-                seat.lead_handles()
+            if seat in slot.seats:
+                with self._registry.lock:
+                    seat.lead_handles()
+            else:  # interrupted when it was taken out already: it is ended all the same
+                self._finish(seat)
             raise
         finally:
             slot.is_ending = False
@@ -95,9 +98,7 @@ class Releaser:
     def _take_out(self, seat: Seat) -> None:
         slot = seat.slot
         with self._registry.lock:
-            slot.seats.remove(seat)
-            if not slot.seats:
-                self._registry.remove(slot)
+            self._registry.take_away(slot, seat)
             self._retire(seat, list(seat.references.values()))
 
     def _finish(self, seat: Seat) -> None:
