@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -53,23 +54,35 @@ def async_loop() -> Callable[[Any, range], None]:
     return lambda o, r: asyncio.run(space["run"](o, r))
 
 
-def variants(host: lcr.Host) -> dict[str, Any]:
-    """Return what is called: a plain instance, a handle, the same after a rollback, after 100 replacements; a stash."""
-    hosts = [lcr.Host(name=f"bench-{i}") for i in range(3)]
+class Failing(Plain):
+    """A candidate that is given up when callers are held already."""
+
+    def import_state(self, state: Any) -> None:
+        raise ValueError
+
+
+def variants() -> dict[str, Any]:
+    """Return what is called: a plain instance, and handles after all that can happen to them."""
+    hosts = [lcr.Host(name=f"bench-{i}") for i in range(4)]
     handles = []
     for each in hosts:
         each.register(Component)
         handles.append(each.reference("plain"))
-    fresh, back, often = handles
+    fresh, back, often, tried = handles
     hosts[1].replace("plain", to="1.0")
     hosts[1].rollback("plain")
     for _ in range(100):
         hosts[2].replace("plain", to="1.0")
+    hosts[3].register(lcr.interface("plain", version="1.1")(Failing))
+    for _ in range(20):
+        with suppress(lcr.RolledBack):
+            hosts[3].replace("plain", to="1.1")
     return {
         "plain method": Plain(),
         "handle": fresh,
         "handle, after a rollback": back,
         "handle, after 100 replacements": often,
+        "handle, after 20 given up": tried,
     }
 
 
@@ -94,7 +107,7 @@ def main() -> int:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    objects = variants(lcr.Host())
+    objects = variants()
     table = {call: measure(objects, lambda c=code: loop(c), options.slices) for call, code in CALLS.items()}
     table["async def"] = measure(objects, async_loop, max(10, options.slices // 10))
     limit = LIMITS.get(sys.version_info[:2], 1.9)

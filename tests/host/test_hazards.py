@@ -841,3 +841,50 @@ def test_what_could_not_be_ended_keeps_what_it_requires(calls: Calls) -> None:
     go.set()
     calls.join()
     assert working == ["part"]
+
+
+def test_a_component_whose_contents_would_be_lost_is_refused(host: lcr.Host) -> None:
+    """A dict's are in no attribute; with hooks for them it is replaced."""
+
+    @lcr.interface("it", version="1.0")
+    class Old(dict[str, int]):
+        def put(self, key: str) -> None:
+            self[key] = 1
+
+    @lcr.interface("it", version="1.1")
+    class New(Old):
+        def export_state(self) -> dict[str, int]:
+            return dict(self)
+
+        def import_state(self, state: dict[str, int]) -> None:
+            self.update(state)
+
+        def total(self) -> int:
+            return sum(self.values())
+
+    handle = serve(host, Old, New)
+    handle.put("a")
+    with pytest.raises(lcr.Refused, match="it 1.0 is a dict, whose contents are in no attribute"):
+        host.replace("it")
+    old = host.reference("it")
+    assert old.get("a") == 1
+
+
+def test_a_function_by_kind_of_argument_is_a_function(host: lcr.Host) -> None:
+    """``functools.singledispatchmethod`` is no method itself, and gives one."""
+    import functools
+
+    @lcr.interface("it", version="1.0")
+    class It:
+        @functools.singledispatchmethod
+        def show(self, value: object) -> str:
+            return "object"
+
+        @show.register
+        def _(self, value: int) -> str:
+            return "int"
+
+    handle = serve(host, It)
+    assert (handle.show("a"), handle.show(1)) == ("object", "int")
+    host.replace("it", to="1.0")
+    assert (handle.show("a"), handle.show(1)) == ("object", "int")

@@ -198,7 +198,7 @@ def _is_function(cls: type, name: str) -> bool:
 
 
 def _is_callable(value: object) -> bool:
-    if isinstance(value, staticmethod | classmethod | functools.partialmethod):
+    if isinstance(value, staticmethod | classmethod | functools.partialmethod | functools.singledispatchmethod):
         return True
     return callable(value) and not isinstance(value, type | Requirement)
 

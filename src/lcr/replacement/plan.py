@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +16,7 @@ from lcr.model.interface import Interface, schema_chain
 from lcr.model.report import Plan
 from lcr.model.resolver import load_order
 from lcr.replacement.cautions import after_a_restart, cautions
-from lcr.replacement.state import attributes
+from lcr.replacement.state import attributes, exports
 from lcr.replacement.target import Candidate, Wish, find_candidate, find_slot, reasons_of_version
 from lcr.runtime.construct import has_hook
 from lcr.runtime.factory import Factory
@@ -72,6 +74,7 @@ class Planner:
                 *_scope(old, new),
                 *(() if tolerated else (f"{new} breaks its callers: {text}" for text in breaks)),
                 *_schema(old, new, chain),
+                *_contents(slot, new),
                 *unmet,
             ),
             warnings=(
@@ -135,6 +138,19 @@ def _schema(old: Interface, new: Interface, chain: tuple[int, ...] | None) -> It
         yield (
             f"the state of {old} has schema {old.schema} and {new} needs schema {new.schema}, and the migrations "
             f"there are ({have}) do not lead from one to the other"
+        )
+
+
+# What a component may be a subclass of, whose contents are in no attribute and so would be lost without a word.
+_WITH_CONTENTS = (dict, list, set, bytearray, deque, threading.local)
+
+
+def _contents(slot: Slot, new: Interface) -> Iterator[str]:
+    base = next((base for base in _WITH_CONTENTS if issubclass(slot.served.cls, base)), None)
+    if base is not None and not (exports(slot.served.cls) and "import_state" in new.hooks):
+        yield (
+            f"{slot.interface} is a {base.__name__}, whose contents are in no attribute: they move only with an export_state "
+            f"of {slot.interface} and an import_state of {new}"
         )
 
 
