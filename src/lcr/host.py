@@ -109,7 +109,11 @@ class Host:
         """Offer a class of the program itself as a component, before any file: the statically linked case."""
         if not is_component(cls):
             raise Refused(f"cannot register {cls!r}: it is not decorated with @lcr.interface(...)")
-        self._factory.register(offer_of_class(cls))
+        try:
+            offer = offer_of_class(cls)
+        except ValueError as error:
+            raise Refused(f"cannot register {cls.__qualname__}: {error}") from error
+        self._factory.register(offer)
 
     # -- replacement ------------------------------------------------------------------------------------------------
 

@@ -183,6 +183,12 @@ def _function_names(cls: type, said: Declaration) -> tuple[str, ...]:
             raise ValueError(f"functions of {said.name} {said.version}: " + "; ".join(wrong))
         return said.functions
     names = dict.fromkeys(name for base in reversed(cls.__mro__[:-1]) for name in vars(base))
+    for name in names:
+        if not name.startswith("_") and isinstance(inspect.getattr_static(cls, name), functools.singledispatchmethod):
+            raise ValueError(
+                f"{name} of {said.name} {said.version} is a singledispatchmethod, which cannot be a function of an "
+                f"interface: give it a name with an underscore, and call it from a plain method"
+            )
     return tuple(name for name in names if _is_function(cls, name))
 
 
@@ -198,7 +204,7 @@ def _is_function(cls: type, name: str) -> bool:
 
 
 def _is_callable(value: object) -> bool:
-    if isinstance(value, staticmethod | classmethod | functools.partialmethod | functools.singledispatchmethod):
+    if isinstance(value, staticmethod | classmethod | functools.partialmethod):
         return True
     return callable(value) and not isinstance(value, type | Requirement)
 

@@ -42,7 +42,10 @@ def takes_context(cls: type, context: object = None) -> bool:
             f"the constructor of {cls.__qualname__} must be __init__(self) or __init__(self, context); "
             f"it requires {', '.join(required)}"
         )
-    return bool(positional) and (context is not None or positional[0].default is positional[0].empty)
+    if not positional or context is not None:
+        return bool(positional)
+    first = positional[0]
+    return first.default is first.empty and first.kind is not first.VAR_POSITIONAL
 
 
 def has_hook(subject: object, name: str) -> bool:
