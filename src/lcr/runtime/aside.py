@@ -57,7 +57,11 @@ class _Work(Generic[T]):
             self.event.set()
 
     def outcome(self) -> T:
-        """Return the result, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self._result[0]
+        """Return the result, or raise the error; once, so that the error's traceback does not lead back to itself."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+            return self._result.pop()
+        finally:
+            del error
