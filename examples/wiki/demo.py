@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wiki import documents
+
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "out" / "wiki-demo"
 LCR = [sys.executable, "-m", "lcr"]
@@ -207,7 +209,7 @@ class Outcome:
 def demonstrate(quiet: float = QUIET) -> Outcome:
     """Run the service and the clients, and give the commands; raises Failed when one does not do what it must."""
     OUT.mkdir(parents=True, exist_ok=True)
-    pages = sorted(path.name for path in (HERE / "documents").glob("*.md"))
+    pages = sorted(documents())
     # A run-time folder of its own: this host must not be mixed up with others that run on the machine.
     with tempfile.TemporaryDirectory(prefix="lcr-", dir="/tmp") as folder:
         environment = os.environ | {"XDG_RUNTIME_DIR": folder, "WIKI_PORT": "0"}

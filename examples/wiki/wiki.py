@@ -1,4 +1,4 @@
-"""A small wiki: it renders the Markdown documents of a folder, and counts who reads what.
+"""A small wiki: it renders the Markdown documents of some folders, and counts who reads what.
 
 The program knows its two components by their interfaces only, holds one handle of each for its whole life, and never
 learns that they were replaced. Its endpoints are plain functions, so the server runs them on several threads at once.
@@ -19,7 +19,8 @@ from starlette.routing import Route
 
 import lcr
 
-DOCUMENTS = Path(__file__).parent / "documents"
+HERE = Path(__file__).parent
+FOLDERS = (HERE / "documents", HERE.parents[1] / "docs", HERE.parents[1] / "docs" / "reference")
 PAGE = "<!doctype html><meta charset=utf-8><title>{title}</title><article>{body}</article><footer>read {views} times</footer>"
 
 
@@ -43,13 +44,19 @@ class Counter(Protocol):
         ...
 
 
+def documents() -> dict[str, Path]:
+    """Return the documents by name: those of the library, and the project's own."""
+    return {path.name: path for folder in FOLDERS for path in sorted(folder.glob("*.md"))}
+
+
 def make_app(renderer: Renderer, counter: Counter) -> Starlette:
     """Return the web application."""
+    pages = documents()
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", "index.md")
-        document = DOCUMENTS / name
-        if document.parent != DOCUMENTS or document.suffix != ".md" or not document.is_file():
+        document = pages.get(name)
+        if document is None:
             return HTMLResponse("<h1>There is no such page</h1>", 404)
         body = renderer.render(document.read_text())
         return HTMLResponse(PAGE.format(title=document.stem, body=body, views=counter.count(name)))

@@ -20,6 +20,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "wiki_demo", module)
+    monkeypatch.syspath_prepend(str(WIKI))  # as for a program that is run there
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "OUT", tmp_path)
     return module
