@@ -153,7 +153,9 @@ def test_a_signal_ends_it_cleanly(program: Program, kind: str, number: signal.Si
 def test_the_end_of_its_terminal_ends_it_cleanly(program: Program) -> None:
     """A SIGHUP is a SIGTERM."""
     program.write(app=WAITING["plain"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored here, behind nohup
     process = program.start()
+    signal.signal(signal.SIGHUP, before)
     until(process, "hello")
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(timeout=30)
