@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from threading import get_ident
 
 from lcr.errors import Refused, RolledBack
 from lcr.feed import Feed, History
@@ -27,13 +28,15 @@ class Engine:
         self._busy = threading.Lock()
         self._cancel = threading.Event()  # of what is under way
         self._is_ended = False
+        self._worker = 0  # the thread of what is under way
         self.replacing: str | None = None  # what is under way, for the status
 
     def end(self, timeout: float) -> None:
         """Have what is under way rolled back, unless it is committed, and wait for that; refuse whatever comes."""
         self._is_ended = True
         self._cancel.set()
-        self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
+        if self._worker != get_ident():  # a subscriber that closes the host would wait for itself
+            self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
 
     def plan(self, wish: Wish) -> Plan:
         """Return the plan for a wish; the reasons against it are in it."""
@@ -75,12 +78,13 @@ class Engine:
             self._write_refused(wish, refusal)
             raise refusal
         try:
+            self._worker = get_ident()
             self.replacing, self._cancel = f"{wish.action} {wish.name} {_to(wish)}".rstrip(), cancel
             if self._is_ended:
                 cancel.set()
             return self._decide(wish, limits, cancel)
         finally:
-            self.replacing = None
+            self.replacing, self._worker = None, 0
             self._busy.release()
 
     def _decide(self, wish: Wish, limits: Limits, cancel: threading.Event) -> Report:

@@ -13,25 +13,31 @@ T = TypeVar("T")
 def uninterrupted(work: Callable[[], T], name: str, interrupted: Callable[[], object]) -> T:
     """Return what ``work`` returns, called on a thread of this name; or raise what it raised.
 
-    Whatever interrupts this thread meanwhile, a KeyboardInterrupt for instance, calls ``interrupted``, which may hurry the
-    work, and is raised when the work has ended. Never before, and never so that the work goes on unattended.
+    Where no thread is to be had, it is called here. Whatever interrupts this thread meanwhile, a KeyboardInterrupt for
+    instance, calls ``interrupted``, which may hurry the work, and is raised when the work has ended. Never before, and
+    never so that the work goes on unattended.
     """
-    work_ended = _Work(work, name)
+    aside = _Work(work, name)
     interrupt: BaseException | None = None
-    is_started = False
-    while not work_ended.event.is_set():
+    is_started = is_told = False
+    while not aside.has_ended:
         try:
+            if interrupt is not None and not is_told:
+                is_told = True
+                interrupted()
             if not is_started:
                 # One step of the interpreter, which Thread.start() is not; done again when it is interrupted just here.
-                _thread.start_new_thread(work_ended.start_once, ())
+                _thread.start_new_thread(aside.start_once, ())
                 is_started = True
-            work_ended.event.wait()  # not join(): on CPython 3.11, one that was interrupted takes the thread for ended
+            # A bare lock: the Condition of an Event is left locked, or unlocked twice, by what interrupts it.
+            aside.ended.acquire()
         except BaseException as error:
+            if isinstance(error, RuntimeError) and not is_started and aside.never_starts():
+                return work()  # no thread to be had: CPython 3.12 starts none in an atexit callback
             interrupt = error
-            interrupted()
     if interrupt is not None:
-        raise interrupt from work_ended.error
-    return work_ended.outcome()
+        raise interrupt from aside.error
+    return aside.outcome()
 
 
 class _Work(Generic[T]):
@@ -41,12 +47,26 @@ class _Work(Generic[T]):
         self._once = threading.Lock()
         self._result: list[T] = []
         self.error: BaseException | None = None
-        self.event = threading.Event()
+        self.has_ended = False
+        self.ended = _thread.allocate_lock()
+        self.ended.acquire()
 
     def start_once(self) -> None:
         """Start the thread; on one where no signal handler runs."""
         if self._once.acquire(blocking=False):
-            threading.Thread(target=self._run, name=self._name, daemon=False).start()
+            try:
+                threading.Thread(target=self._run, name=self._name, daemon=False).start()
+            except BaseException as error:  # no thread to be had: whoever waits is told
+                self.error = error
+                self._end()
+
+    def never_starts(self) -> bool:
+        """Have it not start any more; False when it has."""
+        return self._once.acquire(blocking=False)
+
+    def _end(self) -> None:
+        self.has_ended = True
+        self.ended.release()
 
     def _run(self) -> None:
         try:
@@ -54,7 +74,7 @@ class _Work(Generic[T]):
         except BaseException as error:
             self.error = error
         finally:
-            self.event.set()
+            self._end()
 
     def outcome(self) -> T:
         """Return the result, or raise the error; once, so that the error's traceback does not lead back to itself."""

@@ -39,13 +39,19 @@ class Releaser:
         kept = record(handle)
         if not self._release_one_of_many(kept, handle):
             with self._turns.of(kept.seat.slot.name, 0.0 if has_running_loop() else None):
-                if not self._release_one_of_many(kept, handle):
-                    self._release_last(kept.seat, timeout)
+                try:
+                    if not self._release_one_of_many(kept, handle, else_end=True):
+                        self._release_last(kept.seat, timeout)
+                finally:
+                    kept.seat.slot.is_ending = False
 
-    def _release_one_of_many(self, kept: Record, handle: Handle) -> bool:
+    def _release_one_of_many(self, kept: Record, handle: Handle, *, else_end: bool = False) -> bool:
         with self._registry.lock:
             record(handle)  # raises when another thread has released it meanwhile
             if len(kept.seat.references) < 2:
+                # Under the same lock as the look: whoever joined after it would be given a handle that ends with this one.
+                if else_end and kept.seat.slot.is_shared:
+                    kept.seat.slot.is_ending = True
                 return False
             self._retire(kept.seat, [handle])
             return True

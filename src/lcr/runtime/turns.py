@@ -14,7 +14,8 @@ class Turns:
     """One turn for each name. A circle of threads that wait for each other's turns is refused instead of entered."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._owners: dict[str, int] = {}
         self._tokens: dict[str, object] = {}
         self._wanted: dict[int, str] = {}
@@ -32,11 +33,14 @@ class Turns:
             self._take(name, timeout, token)
             yield
         finally:
-            self._give_back(name, token)
+            try:
+                self._give_back(name, token)
+            finally:  # once more, for the first may be interrupted; then it does nothing
+                self._give_back(name, token)
 
     def _take(self, name: str, timeout: float | None, token: object) -> None:
         me = get_ident()
-        with self._changed:
+        with self._lock:
             self._refuse_circle(name, me)
             self._wanted[me] = name
             try:
@@ -57,16 +61,16 @@ class Turns:
             self._owners[name] = me
 
     def _give_back(self, name: str, token: object) -> None:
-        with self._changed:
+        with self._lock:
             if self._tokens.get(name) is not token:
                 return  # it was not had
-            del self._tokens[name]
             self._hung.discard(self._owners.pop(name, -1))
             self._changed.notify_all()
+            del self._tokens[name]  # at the end: until then it is done again
 
     def give_up(self, ident: int | None) -> None:
         """Have nobody wait any more for the turns of a thread that was abandoned."""
-        with self._changed:
+        with self._lock:
             if ident is not None and ident in self._owners.values():
                 self._hung.add(ident)
             self._changed.notify_all()
