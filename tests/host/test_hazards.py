@@ -882,3 +882,15 @@ def test_a_function_that_cannot_be_one_is_refused(host: lcr.Host) -> None:
 
     with pytest.raises(lcr.Refused, match=r"show of it 1\.0 is a singledispatchmethod"):
         host.register(It)
+
+
+def test_the_note_of_a_restart_takes_the_references_in_their_order(components: Components) -> None:
+    """What the first loads serves the second, where it fits."""
+    for minor in (0, 1):
+        source = f'@lcr.interface("it", version="1.{minor}")\nclass It:\n    def work(self): return {minor}\n'
+        components.write(f"it{minor}.py", source)
+    components.host.reference("it", "==1.0")
+    components.host.reference("it", ">=1")
+    assert components.host.plan("it", to="1.0").notes == ()
+    (note,) = components.host.plan("it", to="1.1").notes
+    assert note.startswith("after a restart it 1.0 would serve")

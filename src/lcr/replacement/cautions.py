@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
+from lcr.loaders.source import Offer
 from lcr.model.component import migrations_of
 from lcr.model.interface import Interface, schema_chain
 from lcr.replacement.residue import classes_in_state
@@ -79,12 +80,15 @@ def _live_things(slot: Slot) -> Iterator[str]:
 def after_a_restart(factory: Factory, slot: Slot, candidate: Candidate) -> Iterator[str]:
     """Tell when a process that starts anew would not serve what is to serve now."""
     offered = list(factory.offered(slot.name))
-    told = dict.fromkeys(kept.range for kept in slot.records() if kept.owner is None)
-    for wanted in told:
+    served: list[Offer] = []
+    for wanted in dict.fromkeys(kept.range for kept in slot.records() if kept.owner is None):
+        if any(wanted.accepts(offer.interface.version) for offer in served):
+            continue  # what the reference before has loaded serves this one too
         fits = [offer for offer in offered if wanted.accepts(offer.interface.version)]
         if not fits:
             yield f"after a restart nothing on the path fits {wanted.text or 'any'}"
             continue
         best = max(fits, key=lambda offer: offer.interface.version)
+        served.append(best)
         if (best.interface.version, best.sha) != (candidate.interface.version, candidate.sha):
             yield f"after a restart {best.interface} would serve, from {best.source.text}"
