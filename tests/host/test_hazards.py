@@ -894,3 +894,35 @@ def test_the_note_of_a_restart_takes_the_references_in_their_order(components: C
     assert components.host.plan("it", to="1.0").notes == ()
     (note,) = components.host.plan("it", to="1.1").notes
     assert note.startswith("after a restart it 1.0 would serve")
+
+
+class Unbound:
+    """A proxy of something that is not there on this thread, as web frameworks have them: whatever it is asked, it raises."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("working outside of context")
+
+
+def test_a_proxy_that_raises_disturbs_nobody(components: Components) -> None:
+    """In the state, and anywhere in the process while the heap is walked for who is still inside."""
+    kept = [Unbound()]
+    components.write(
+        "a.py",
+        """
+        @lcr.interface("it", version="1.0")
+        class It:
+            def __init__(self, context): self.proxy = context
+            def items(self):
+                yield 1
+                yield 2
+        """,
+    )
+    handle = components.host.reference("it", context=kept)
+    vars(components.host._registry.of_name("it")[0].seats[0].instance)["proxy"] = kept[0]
+    items = handle.items()
+    assert next(items) == 1
+    assert components.host.plan("it", to="1.0").accepted
+    with pytest.raises(lcr.RolledBack, match=r"it\.items suspended at .*a\.py, line") as caught:
+        components.host.replace("it", to="1.0", deadline=0.05)
+    assert (caught.value.stage, list(items)) == ("quiesce", [2])
+    assert components.host.replace("it", to="1.0").outcome == "committed"

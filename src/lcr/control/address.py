@@ -91,7 +91,7 @@ def make_folder(environ: Mapping[str, str] = os.environ) -> Path:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        pass
+        pass  # whether it may be used is looked at below
     except OSError as error:
         raise UnsafeFolder(
             f"cannot make the folder {folder}: {error.strerror}. Set XDG_RUNTIME_DIR to one of yours."

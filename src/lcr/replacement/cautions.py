@@ -11,7 +11,7 @@ from lcr.loaders.source import Offer
 from lcr.model.component import migrations_of
 from lcr.model.interface import Interface, schema_chain
 from lcr.replacement.residue import classes_in_state
-from lcr.replacement.state import attributes, exports
+from lcr.replacement.state import attributes, exports, is_a
 from lcr.replacement.target import Candidate, Wish
 from lcr.runtime.factory import Factory
 from lcr.runtime.slot import Slot
@@ -68,7 +68,7 @@ def _live_things(slot: Slot) -> Iterator[str]:
     found: dict[str, str] = {}
     for seat in slot.seats:
         for name, value in attributes(seat.instance, seat.dependencies).items():
-            if isinstance(value, _LIVE):
+            if is_a(value, *_LIVE):
                 found[name] = type(value).__name__
     for name, kind in found.items():
         yield (

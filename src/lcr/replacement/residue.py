@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from types import FunctionType, MethodType
+from typing import Any
 
-from lcr.replacement.state import attributes
+from lcr.replacement.state import attributes, is_a
 from lcr.runtime.construct import has_hook
 from lcr.runtime.handle import Handle
 from lcr.runtime.slot import Slot
@@ -23,7 +24,7 @@ def classes_in_state(slot: Slot) -> tuple[str, ...]:
     for seat in slot.seats:
         for value in islice(_objects(attributes(seat.instance, seat.dependencies)), _LOOK_AT):
             looked += 1
-            kind = value if isinstance(value, type | FunctionType) else type(value)
+            kind: Any = value if is_a(value, type, FunctionType) else type(value)
             if f"{kind.__module__}.".startswith(f"{own}."):
                 found[kind.__qualname__] = None
     if not found:
@@ -47,15 +48,15 @@ def _objects(root: object) -> Iterator[object]:
         todo.extend(_parts(value))
 
 
-def _parts(value: object) -> list[object]:
+def _parts(value: Any) -> list[object]:
     # list(islice(...)) runs in one step of the interpreter, so that no writer changes the container under it.
-    if isinstance(value, dict):
+    if is_a(value, dict):
         return [*islice(value, _LOOK_AT), *islice(value.values(), _LOOK_AT)]
-    if isinstance(value, list | tuple | set | frozenset):
+    if is_a(value, list, tuple, set, frozenset):
         return list(islice(value, _LOOK_AT))
-    if isinstance(value, str | bytes | int | float | type | Handle):
+    if is_a(value, str, bytes, int, float, type, Handle):
         return []
-    if isinstance(value, MethodType):
+    if is_a(value, MethodType):
         return [value.__func__]
     try:
         return list(vars(value).values())

@@ -21,6 +21,11 @@ from lcr.runtime.construct import call_hook, has_hook
 Migration = Callable[[Any], Any]
 
 
+def is_a(value: object, *types: type) -> bool:
+    """Tell what a value is by its type itself: isinstance() asks a proxy for its __class__, which may raise."""
+    return issubclass(type(value), types)
+
+
 def attributes(instance: object, dependencies: Mapping[str, object]) -> dict[str, Any]:
     """Return the attributes of an instance, those in ``__slots__`` included, less its dependencies; by reference."""
     found = dict(getattr(instance, "__dict__", {}))

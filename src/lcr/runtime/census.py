@@ -18,6 +18,8 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from lcr.errors import place
 from lcr.runtime.alias import Alias
 
+_PREFIXES: dict[type, str] = {GeneratorType: "gi", CoroutineType: "cr", AsyncGeneratorType: "ag"}
+
 
 def not_inside(aliases: Iterable[Alias]) -> dict[Alias, int]:
     """Count for each alias the references to it that are surely no call inside: see the module's text."""
@@ -48,14 +50,13 @@ def _has_entered(referrer: object) -> bool:
 
 
 def _suspended_code(referrer: object) -> CodeType | None:
+    # By its type itself: isinstance() asks a proxy for its __class__, and that may raise whatever it likes.
+    prefix = _PREFIXES.get(type(referrer))
     # A closed one keeps its references until it is freed (CPython 3.13), but has no frame any more.
-    if isinstance(referrer, GeneratorType):
-        return referrer.gi_code if referrer.gi_frame is not None else None
-    if isinstance(referrer, CoroutineType):
-        return referrer.cr_code if referrer.cr_frame is not None else None
-    if isinstance(referrer, AsyncGeneratorType):
-        return referrer.ag_code if referrer.ag_frame is not None else None
-    return None
+    if prefix is None or getattr(referrer, f"{prefix}_frame") is None:
+        return None
+    code: CodeType = getattr(referrer, f"{prefix}_code")
+    return code
 
 
 def _is_ours(referrer: object, alias: Alias) -> bool:
@@ -93,11 +94,8 @@ def suspended(codes: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def _frame_of(thing: object) -> FrameType | None:
-    for name in ("gi_frame", "cr_frame", "ag_frame"):
-        frame: FrameType | None = getattr(thing, name, None)
-        if frame is not None:
-            return frame
-    return None
+    frame: FrameType | None = getattr(thing, f"{_PREFIXES[type(thing)]}_frame")
+    return frame
 
 
 def running_in(filenames: Container[str]) -> tuple[str, ...]:
