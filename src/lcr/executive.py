@@ -11,7 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -93,7 +93,7 @@ def _status_of(error: BaseException, name: str) -> int:
             return REFUSED
         case SystemExit():
             return _status_of_exit(error)
-    traceback.print_exception(error)
+    _print("".join(traceback.format_exception(error)).rstrip())
     return FAILED
 
 
@@ -160,14 +160,25 @@ def _close(host: Host) -> int:
 def _status_of_exit(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return error.code or DONE
-    print(error.code, file=sys.stderr)
+    _print(str(error.code))
     return FAILED
 
 
 def _say(text: str) -> None:
-    if sys.stderr is not None:
-        with suppress(OSError):  # whoever read it has gone, and that is no reason to end
-            print(f"lcr: {text}", file=sys.stderr, flush=True)
+    _print(f"lcr: {text}")
+
+
+def _print(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (
+        OSError
+    ):  # whoever read it has gone, and that is no reason to end, nor for what is still buffered to fail later
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 class _Signals:
