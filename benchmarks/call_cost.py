@@ -8,7 +8,6 @@ last column is the limit that the project sets itself for this version of CPytho
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any
 
 import lcr
 
-LIMITS = {(3, 11): 1.9, (3, 12): 1.5, (3, 13): 1.9}
+LIMITS = {(3, 11): 1.7, (3, 12): 1.25, (3, 13): 1.4}
 SLICE = range(5_000)
 
 
@@ -51,7 +50,12 @@ def loop(call: str) -> Callable[[Any, range], None]:
 def async_loop() -> Callable[[Any, range], None]:
     space: dict[str, Any] = {}
     exec("async def run(o, r):\n for _ in r:\n  await o.coroutine()\n", space)
-    return lambda o, r: asyncio.run(space["run"](o, r))
+
+    def run(subject: Any, numbers: range) -> None:
+        with suppress(StopIteration):  # driven by hand: the start of an event loop would be part of every slice
+            space["run"](subject, numbers).send(None)
+
+    return run
 
 
 class Failing(Plain):
@@ -109,7 +113,7 @@ def main() -> int:
     options = parser.parse_args()
     objects = variants()
     table = {call: measure(objects, lambda c=code: loop(c), options.slices) for call, code in CALLS.items()}
-    table["async def"] = measure(objects, async_loop, max(10, options.slices // 10))
+    table["async def"] = measure(objects, async_loop, options.slices)
     limit = LIMITS.get(sys.version_info[:2], 1.9)
     ratios = {call: {n: ns / row["plain method"] for n, ns in row.items()} for call, row in table.items()}
     met = all(ratio <= limit for row in ratios.values() for ratio in row.values())

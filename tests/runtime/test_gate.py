@@ -12,12 +12,14 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import pytest
 
 from lcr.errors import HandleReleased, NoSuchFunction
 from lcr.runtime.gate import Gate, State
+from lcr.runtime.handle import Face, Record, released_type
 from lcr.runtime.stop import Stop
 
 
@@ -84,10 +86,6 @@ class Thing:
 NAMES = [name for name in vars(Thing) if not name.startswith("__") and callable(getattr(Thing, name))]
 
 
-class Handle:
-    """What a caller holds, for these tests."""
-
-
 class Place:
     """A gate with what a host does around it: open on a version, close, open on another, equip the handle."""
 
@@ -95,12 +93,12 @@ class Place:
         self.thing = Thing(1)
         self.gate = Gate("thing")
         self.gate.open(self.gate.make(self.thing, NAMES))
-        self.handle: Any = Handle()
+        self.face = Face("thing", released_type("thing"))
+        self.handle: Any = self.face.new(Record(self, None, "test", None, lambda handle: None))
         self.equip()
 
     def equip(self) -> None:
-        for name, method in self.gate.methods.items():
-            setattr(self.handle, name, method)
+        self.face.show(self.gate.serving, [self.handle])
 
     def stop(self) -> Stop:
         return Stop({self.gate: self.gate.make(self.thing, NAMES)})
@@ -203,7 +201,7 @@ def test_a_stashed_async_generator_forwards_asend_athrow_and_aclose() -> None:
 
     gate = Gate("talk")
     gate.open(gate.make(Talk(), ["talk"]))
-    talk: Any = gate.methods["talk"]
+    talk: Any = MethodType(gate.serving["talk"].function, object())
     with Stop({gate: gate.make(Talk(), ["talk"])}):
         pass
 
@@ -403,7 +401,7 @@ def test_a_coroutine_from_inside_passes_the_closed_gate(place: Place) -> None:
 
     async def use() -> None:
         ready, go = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(outer.methods["outer"](ready, go))
+        task = asyncio.create_task(outer.serving["outer"].function(None, ready, go))
         await ready.wait()
         both = Stop({outer: outer.make(Outer(), ["outer"]), place.gate: place.gate.make(place.thing, NAMES)})
         with both:
@@ -479,7 +477,7 @@ def test_held_calls_are_woken_in_the_order_of_their_arrival(place: Place) -> Non
             threads.append(in_thread(place.handle.ask, i)[0])
             wait_until(lambda n=i + 1: len(place.gate._waiters) == n)
         for number, waiter in enumerate(list(place.gate._waiters)):
-            original = waiter._wake
+            original = waiter.wake
             waiter.__class__ = _recording(type(waiter), woken, number, original)
         assert stop.wait_drained(time.monotonic() + 20)
     for thread in threads:
@@ -491,7 +489,7 @@ def _recording(base: type, woken: list[int], number: int, original: Callable[[],
     class Recording(base):  # type: ignore[misc]
         __slots__ = ()
 
-        def _wake(self) -> None:
+        def wake(self) -> None:
             woken.append(number)
             original()
 
@@ -568,8 +566,9 @@ def test_four_threads_lose_nothing_over_two_hundred_replacements(place: Place) -
     gate = Gate("counter")
     counter = Counter(0)
     gate.open(gate.make(counter, ["add"]))
-    handle: Any = Handle()
-    handle.add = gate.methods["add"]
+    face = Face("counter", released_type("counter"))
+    handle: Any = face.new(Record(None, None, "test", None, lambda handle: None))
+    face.show(gate.serving, [handle])
 
     def work(k: int) -> None:
         stash, last = handle.add, 0
@@ -590,7 +589,7 @@ def test_four_threads_lose_nothing_over_two_hundred_replacements(place: Place) -
             if version % 5:
                 stop.open({gate: aliases})
                 counter = new
-        handle.add = gate.methods["add"]
+        face.show(gate.serving, [handle])
     end.set()
     for thread in threads:
         thread.join()

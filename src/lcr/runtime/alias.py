@@ -2,173 +2,142 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import sys
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from types import AsyncGeneratorType, CodeType, CoroutineType, FunctionType, GeneratorType, MethodType
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
 
+from lcr.runtime.bytecode import with_instance
 from lcr.runtime.functions import PLAIN, again, kind_of, trampoline
+from lcr.runtime.results import Results, may_run_on
+from lcr.runtime.thin import kind_of_callable, signature_of, thin
+
+MakeEntry = Callable[[str], Any]
 
 
 class Alias:
     """The host's own function object for one interface function of one instance.
 
-    ``method`` (the alias bound to the instance) is what callers hold. ``code`` is a code object that no other function
-    has, so a frame that runs it is a call inside this alias. ``entry`` is where a call lands after :meth:`redirect`.
+    ``function`` is what callers call as a method, of whatever object: it runs with the instance. ``code`` is a code
+    object that no other function has, so a frame that runs it is a call inside this alias. ``entry`` is where a call
+    lands after :meth:`redirect`. ``is_property`` says that callers read it as an attribute instead of calling it.
     """
 
-    __slots__ = ("__weakref__", "_base", "_results", "_signature", "code", "entry", "function", "method", "trampoline")
+    __slots__ = ("__weakref__", "_results", "code", "entry", "function", "is_property", "name", "shown")
+    code: CodeType
+    function: Any  # a FunctionType; declared as one, it would be taken for a method
+    entry: Any
 
-    def __init__(self, name: str, instance: object, entry: Callable[[str], Any]) -> None:
+    def __init__(self, name: str, instance: object) -> None:
+        self.name = name
+        self.is_property = isinstance(inspect.getattr_static(instance, name), property)
+        self.shown = 0  # references to the function that handles' types have
         self._results: Results | None = None
-        self.function = self._make(name, instance)
-        self.method = MethodType(self.function, instance)
-        self.code: CodeType = self.function.__code__
-        kind = kind_of(self.code)
-        self.entry = entry(kind)
-        self._signature = _signature(self.function)
-        self.trampoline = trampoline(kind, self.entry, self.code)
-        self._base = sys.getrefcount(self.function)  # nobody else has it yet: what the host itself holds
 
-    def _make(self, name: str, instance: object) -> FunctionType:
-        given = inspect.getattr_static(instance, name)
-        if isinstance(given, FunctionType) and not _may_run_on(given, type(instance)):
-            return again(given)
-        return self._thin(name, getattr(instance, name))
+    def _given(self, instance: object) -> Any:
+        given = inspect.getattr_static(instance, self.name)
+        return given.fget if self.is_property else given
 
-    def _thin(self, name: str, target: Callable[..., Any]) -> FunctionType:
-        """Make a Python function that passes on to ``target``, which is no plain function, or returns what runs on."""
-        kind = _kind_of_callable(target)
-        if kind == PLAIN:
-            self._results = Results(target)
-        made = FunctionType(trampoline(kind, self._results or Target(kind, target), _pass.__code__), {}, name)
-        functools.update_wrapper(made, target)
-        made.__dict__.pop("__wrapped__", None)
-        made.__name__, made.__qualname__ = name, getattr(target, "__qualname__", name)
-        made.__signature__ = _signature_with_self(target)  # type: ignore[attr-defined]
-        return made
+    def _bound(self, instance: object) -> Callable[..., Any]:
+        return functools.partial(getattr, instance, self.name) if self.is_property else getattr(instance, self.name)
 
     @property
     def may_suspend(self) -> bool:
         """Whether a call inside may be suspended, and need its thread to go on elsewhere first."""
-        return kind_of(self.code) != PLAIN or self._results is not None
+        return self._results is not None or kind_of(self.code) != PLAIN
 
     def redirect(self) -> None:
-        """Send every call that enters from now on to ``entry``; frames that run already keep the author's code."""
-        self.function.__signature__ = self._signature  # type: ignore[attr-defined]
-        self.function.__code__ = self.trampoline
+        """Send every call that enters from now on to ``entry``; what runs already goes on as it is."""
+        raise NotImplementedError
 
-    def references(self) -> int:
-        """Count who else refers to the alias: calls inside, calls in the trampoline, results that still run."""
-        others = sys.getrefcount(self.function) - self._base
-        return others + (self._results.unfinished() if self._results is not None else 0)
+    def inside(self) -> int:
+        """Count the calls inside: too many at most, never too few."""
+        return self._counted() + self._unfinished()
 
+    def _counted(self) -> int:
+        raise NotImplementedError
 
-class Target:
-    """Adapts a callable that is no function to what a trampoline of its kind expects."""
+    def _unfinished(self) -> int:
+        return self._results.unfinished() if self._results is not None else 0
 
-    errors = BaseException
-    end = StopAsyncIteration
-
-    def __init__(self, kind: str, target: Callable[..., Any]) -> None:
-        self._call = _awaited(target) if kind == "async-generator" else target
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
+    def counts(self) -> Counts:
+        """Return everything that there is to count, at this instant."""
+        return Counts(self._counted(), self._unfinished())
 
 
-def _awaited(target: Callable[..., Any]) -> Callable[..., Any]:
-    async def start(*args: Any, **kwargs: Any) -> Any:
-        return target(*args, **kwargs)
+class Known(NamedTuple):
+    """References to an alias that are surely no call inside."""
 
-    return start
+    of_function: int = 0
+    of_code: int = 0
 
 
-class Results:
-    """Calls a plain function and remembers what it returned for as long as that still runs.
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted of one alias; each is too high at most. ``None``: its references tell nothing."""
 
-    A plain function may return something that goes on running in the component: a coroutine, a generator, a context
-    manager made from one. The call is inside until that ends, although no frame of the function is left.
+    counted: int
+    unfinished: int
+    of_function: int | None = None
+    of_code: int | None = None
+
+    def less(self, before: Known, after: Known) -> int:
+        """Return the calls inside, less what was known, both before and after it was counted, to be none."""
+        found = self.counted
+        if self.of_function is not None:
+            found = min(found, self.of_function - min(before.of_function, after.of_function))
+        if self.of_code is not None:
+            found = min(found, self.of_code - min(before.of_code, after.of_code))
+        return max(0, found) + self.unfinished
+
+
+class ReferenceCounted(Alias):
+    """Counted by the interpreter: a call inside holds a reference to its function, and one to its code.
+
+    Others may hold one of the two: a stashed bound method the function, a coroutine that has ended or a profiler the
+    code. A call inside holds both, so neither count is ever too low, and the lower one is the better.
     """
 
-    def __init__(self, target: Callable[..., Any]) -> None:
-        self._target = target
-        self._kept: weakref.WeakSet[Any] = weakref.WeakSet()
+    __slots__ = ("_code_base", "_function_base", "_signature", "trampoline")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self._target(*args, **kwargs)
-        if _is_unfinished(result):
-            self._kept.add(result)
-        return result
+    def __init__(self, name: str, instance: object, entry: MakeEntry) -> None:
+        super().__init__(name, instance)
+        self.function = self._make(instance)
+        self.code = self.function.__code__
+        kind = kind_of(self.code)
+        self.entry = entry(kind)
+        self._signature = signature_of(self.function)
+        self.trampoline = trampoline(kind, self.entry, self.code)
+        # Nobody else has them yet: what the alias itself holds.
+        self._function_base = sys.getrefcount(self.function)
+        self._code_base = sys.getrefcount(self.code)
 
-    def unfinished(self) -> int:
-        """Count the results that still run."""
-        return sum(map(_is_unfinished, list(self._kept)))
+    def _make(self, instance: object) -> FunctionType:
+        given = self._given(instance)
+        if isinstance(given, FunctionType) and given.__code__.co_argcount and not may_run_on(given, type(instance)):
+            return again(given, with_instance(given.__code__, instance))
+        bound = self._bound(instance)
+        kind = kind_of_callable(bound)
+        if kind == PLAIN:
+            self._results = Results(bound)
+        return thin(self.name, self._results or bound, kind, like=bound)
 
+    def redirect(self) -> None:
+        """Give the function the code of a trampoline; frames that run already keep the author's code."""
+        if self.function.__code__ is not self.trampoline:
+            self.function.__signature__ = self._signature
+            self._code_base -= 1  # the function's own reference; before it goes: too high for a moment, never too low
+            self.function.__code__ = self.trampoline
 
-def _is_unfinished(result: object) -> bool:
-    if isinstance(result, CoroutineType):
-        return result.cr_frame is not None
-    if isinstance(result, AsyncGeneratorType):
-        return result.ag_frame is not None
-    if isinstance(result, GeneratorType):
-        return result.gi_frame is not None
-    if isinstance(result, asyncio.Future):
-        return not result.done()
-    if isinstance(result, AbstractContextManager | AbstractAsyncContextManager):
-        return _is_unfinished(getattr(result, "gen", None))
-    return False
+    def _counted(self) -> int:
+        if not (by_code := sys.getrefcount(self.code) - self._code_base):
+            return 0
+        return min(by_code, sys.getrefcount(self.function) - self._function_base - self.shown)
 
-
-# Return annotations that say that the result goes on running.
-_RUNS_ON = ("Awaitable", "Coroutine", "Generator", "Iterator", "Iterable", "ContextManager", "Future", "Task")
-
-
-def _may_run_on(function: FunctionType, cls: type) -> bool:
-    if kind_of(function.__code__) != PLAIN:
-        return False
-    # What it wraps, and the methods that it names: it may return what these make, a coroutine or a generator.
-    named = (inspect.getattr_static(cls, name, None) for name in function.__code__.co_names)
-    inner = [f for f in (*_wrapped(function), *named) if isinstance(f, FunctionType)]
-    returns = function.__annotations__.get("return", "")
-    text = returns if isinstance(returns, str) else getattr(returns, "__name__", None) or str(returns)
-    return any(kind_of(f.__code__) != PLAIN for f in inner) or any(word in text for word in _RUNS_ON)
-
-
-def _wrapped(function: object) -> Iterator[object]:
-    while (function := getattr(function, "__wrapped__", None)) is not None:
-        yield function
-
-
-def _kind_of_callable(target: Callable[..., Any]) -> str:
-    plain: Any = target
-    while isinstance(plain, functools.partial | MethodType):
-        plain = plain.func if isinstance(plain, functools.partial) else plain.__func__
-    if not isinstance(plain, FunctionType):
-        plain = getattr(type(plain), "__call__", None)  # noqa: B004 - the function itself is wanted
-    return kind_of(plain.__code__) if isinstance(plain, FunctionType) else PLAIN
-
-
-def _pass(self: object) -> None:
-    """Give the thin functions a code object without free variables to be like."""
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):
-        return None  # inspect cannot tell: then it shows the trampoline's own (*a, **k)
-
-
-def _signature_with_self(target: Callable[..., Any]) -> inspect.Signature | None:
-    found = _signature(target)
-    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    if found is None:
-        return None
-    rest = [p.replace(kind=p.kind) for p in found.parameters.values()]
-    return found.replace(parameters=[first, *rest])
+    def counts(self) -> Counts:
+        """Return everything that there is to count: all references but those that the counting itself makes."""
+        refers = sys.getrefcount(self.function) - 1, sys.getrefcount(self.code) - 1
+        return Counts(self._counted(), self._unfinished(), *refers)

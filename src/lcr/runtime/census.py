@@ -1,52 +1,41 @@
 """The second resort: who refers to an alias, when the count of references alone does not come to rest.
 
-A kept traceback holds its dead frames, and these hold the alias as a call inside does; so does a function taken out of
-a bound method. The collector's referrers tell them apart: they list a dead frame, a suspended generator or coroutine,
-a list or a dict, but never a frame that runs. That costs a walk over the heap. After ``gc.freeze()`` they list nothing,
-and what is unknown counts as inside.
+A kept traceback holds its dead frames, and these hold function and code as a call inside does. The collector's referrers
+tell them apart: they list a dead frame, a suspended generator or coroutine, a list or a dict, but never a frame that runs.
+That costs a walk over the heap. After ``gc.freeze()`` they list nothing, and what is unknown counts as inside.
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
 import sys
 import threading
 from collections.abc import Container, Iterable, Mapping
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 
 from lcr.errors import place
-from lcr.runtime.alias import Alias
+from lcr.runtime.alias import Alias, Known
 
 _PREFIXES: dict[type, str] = {GeneratorType: "gi", CoroutineType: "cr", AsyncGeneratorType: "ag"}
 
 
-def not_inside(aliases: Iterable[Alias]) -> dict[Alias, int]:
-    """Count for each alias the references to it that are surely no call inside: see the module's text."""
-    known = {id(alias.function): alias for alias in aliases}
-    found = dict.fromkeys(known.values(), 0)
-    functions = tuple(alias.function for alias in known.values())  # a tuple: it is passed on as it is, and not copied
-    for referrer in gc.get_referrers(*functions):
-        if referrer is functions:
+def known_references(aliases: Iterable[Alias]) -> dict[Alias, Known]:
+    """Count for each alias the references to its function and to its code that are surely no call inside."""
+    functions = {id(alias.function): alias for alias in aliases}
+    codes = {id(alias.code): alias for alias in functions.values()}
+    of_function, of_code = dict.fromkeys(functions.values(), 0), dict.fromkeys(functions.values(), 0)
+    # A tuple: it is passed on as it is, and not copied.
+    looked_for = tuple(each for alias in functions.values() for each in (alias.function, alias.code))
+    for referrer in gc.get_referrers(*looked_for):
+        if referrer is looked_for:
             continue
+        running = _suspended_code(referrer)
         for target in gc.get_referents(referrer):
-            alias = known.get(id(target))
-            if alias is not None and not _is_call_inside(referrer, alias) and not _is_ours(referrer, alias):
-                found[alias] += 1
-    return found
-
-
-def _is_call_inside(referrer: object, alias: Alias) -> bool:
-    code = _suspended_code(referrer)
-    return code is not None and (code is alias.code or (code is alias.trampoline and _has_entered(referrer)))
-
-
-def _has_entered(referrer: object) -> bool:
-    # One that stands in the trampoline was noted by its entry, and is subtracted there already: not a second time here.
-    if isinstance(referrer, CoroutineType):
-        return inspect.getcoroutinestate(referrer) != inspect.CORO_CREATED
-    running: bool = getattr(referrer, "gi_running", False) or getattr(referrer, "ag_running", False)
-    return running
+            if (alias := functions.get(id(target))) is not None and running is not alias.code:
+                of_function[alias] += 1
+            elif (alias := codes.get(id(target))) is not None and running is not alias.code:
+                of_code[alias] += 1
+    return {alias: Known(of_function[alias], of_code[alias]) for alias in of_function}
 
 
 def _suspended_code(referrer: object) -> CodeType | None:
@@ -57,11 +46,6 @@ def _suspended_code(referrer: object) -> CodeType | None:
         return None
     code: CodeType = getattr(referrer, f"{prefix}_code")
     return code
-
-
-def _is_ours(referrer: object, alias: Alias) -> bool:
-    # These two are in the alias's base count already.
-    return referrer is alias or referrer is alias.method
 
 
 def running(codes: Mapping[int, str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from lcr.model.interface import Interface
 from lcr.model.resolver import Choice, choose, load_order
 from lcr.model.version import Range, Version
 from lcr.runtime.construct import construct, destruct
-from lcr.runtime.handle import Handle, Record, attach, equip
+from lcr.runtime.handle import Handle, Record
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
 from lcr.runtime.shelf import Shelf
@@ -108,10 +108,7 @@ class Factory:
             return self._new_handle(seat, request) if seat.references and not slot.is_ending else None
 
     def _new_handle(self, seat: Seat, request: Request) -> Handle:
-        handle = seat.slot.handle_type()
-        kept = Record(seat, request.wanted, request.holder, request.owner, self._releaser.release)
-        attach(handle, kept)
-        equip(handle, kept, seat.gate.methods)
+        handle = seat.face.new(Record(seat, request.wanted, request.holder, request.owner, self._releaser.release))
         seat.references[id(handle)] = handle
         return handle
 
@@ -151,6 +148,7 @@ class Factory:
         undoing(undo, self._registry.take_away, slot, seat)
         with self._registry.lock:
             slot.seats.append(seat)
+            seat.lead_handles()
             if len(slot.seats) == 1:
                 slot.since = time.time()
                 self._registry.add(slot)

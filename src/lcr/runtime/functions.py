@@ -2,7 +2,7 @@
 
 A function made by ``types.FunctionType`` has no version on CPython 3.13, and the interpreter never specialises calls of
 it; one made by the MAKE_FUNCTION instruction has. So :func:`again` runs a tiny outer function, compiled from source,
-whose inner code object was exchanged for the author's. Assigning ``__defaults__``, ``__kwdefaults__``, ``__code__`` or
+whose inner code object was exchanged. Assigning ``__defaults__``, ``__kwdefaults__``, ``__code__`` or
 ``__annotations__`` afterwards takes the version away for good, hence everything goes in through the instruction.
 """
 
@@ -26,13 +26,12 @@ def kind_of(code: CodeType) -> str:
     return GENERATOR if code.co_flags & _CO_GENERATOR else PLAIN
 
 
-def again(function: FunctionType) -> FunctionType:
-    """Return a new function that is ``function`` in all but identity, with a code object of its own.
+def again(function: FunctionType, code: CodeType) -> FunctionType:
+    """Return a new function that is ``function`` in all but identity, with this code.
 
-    Globals, closure cells and default values are shared; ``f_code is result.__code__`` therefore tells a frame of the
-    result from every call of the original.
+    Globals, closure cells and default values are shared. With a code object that no other function has, ``f_code is
+    result.__code__`` tells a frame of the result from every call of the original.
     """
-    code = function.__code__.replace()
     defaults = function.__defaults__ or ()
     keywords = function.__kwdefaults__ or {}
     outer = _outer(len(defaults), tuple(keywords), len(code.co_freevars))

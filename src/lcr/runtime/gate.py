@@ -1,24 +1,23 @@
-"""The gate: why a call costs nothing, why none is lost, and what both rest on.
+"""The gate: why a call costs next to nothing, why none is lost, and what both rest on.
 
-**What a caller holds.** A handle has, for each function of the interface, a bound method ``MethodType(alias,
-instance)`` among its own attributes. A call is an attribute load and a plain Python call: no wrapper, no counter, no
-lock. The alias (``alias.py``) is the host's own copy of the author's function.
+**What a caller holds.** A handle is an object of a type of its own, and that type has, for each function of the
+interface, a Python function: the *alias* (``alias.py``), the host's own copy of the author's function. A call is a method
+call like any other, which the interpreter specialises as such: no wrapper, no counter, no lock. Two instructions in front
+of the alias's code (``bytecode.py``) exchange the handle for the instance. The handles of one instance share their type;
+so the change of what serves is a change of one type, however many handles there are.
 
-**Who is inside.** A running frame holds a strong reference to its function object; so does a suspended generator or
-coroutine, and so does a caller that has loaded the function but not entered it yet. CPython thus counts the calls
-inside for us: *references to the alias, less those that the host itself holds*. Whatever else holds one is told apart
-by the census (``census.py``), and what the census cannot tell counts as inside: the count may be too high, never too
-low.
+**Who is inside.** A running frame holds a reference to its function and another to its code; so does a suspended
+generator or coroutine. CPython thus counts the calls inside for us: *references to the alias's code, less those that the
+host itself holds*. A stashed bound method refers to the function only, and a coroutine that has ended, or a profiler, to
+the code only; so both are counted, and the lower is taken. What holds both without being a call, such as the dead frames
+of a kept traceback, is told apart by the census (``census.py``), and what the census cannot tell counts as inside: the
+count may be too high, never too low. Where an interpreter does not count like this (``selfcheck.py`` tries it),
+wrappers count (``counted.py``), and all else stays.
 
 **Closing.** The gate gives each alias the code of a trampoline. Frames that run keep the author's code to their end.
 Every later entry, be it through a handle, a function that somebody stashed, or one that was loaded a microsecond
 before, lands in the alias's ``Entry`` and from there in :meth:`Gate.admit`, where it waits. Handles are not touched, so
-closing costs the number of functions, whatever the number of handles.
-
-**Drained.** Calls that stand in the trampoline hold the alias as well: those that wait, and those that a stashed
-function forwards. The entry notes each, and they are subtracted: but only those that stood there both before and after
-the references were read. Each of these held its reference all that time, hence again: too high for a moment, never too
-low.
+closing costs the number of functions. From then on nobody enters the author's code, so the count can only fall.
 
 **Who passes a closed gate.** A call made from inside must not wait, or a drain of A would wait for ever on A -> B -> A.
 Who is inside is looked up on the waiting thread's own stack, only when it stands at a closed gate; a coroutine that runs
@@ -41,22 +40,21 @@ anybody holds them: a stashed function always runs what serves now, and is a lit
 
 from __future__ import annotations
 
-import time
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from inspect import isawaitable
-from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from lcr.errors import HandleReleased, NoSuchFunction
 from lcr.runtime.alias import Alias
-from lcr.runtime.census import is_on_this_stack, not_inside
+from lcr.runtime.census import is_on_this_stack, known_references
 from lcr.runtime.functions import ASYNC, ASYNC_GENERATOR
-from lcr.runtime.waiter import TaskWaiter, ThreadWaiter, Waiter, has_running_loop
+from lcr.runtime.selfcheck import alias_type
+from lcr.runtime.waiter import TaskWaiter, ThreadWaiter, TrioWaiter, Waiter, has_running_loop, task_waiter
 
 
 class State(Enum):
@@ -80,8 +78,9 @@ class State(Enum):
     ENDED = "ended"
 
 
+W = TypeVar("W", bound=Waiter)
 Aliases = dict[str, Alias]
-Admission = tuple[Callable[..., Any], object | None]  # what to call, and the token of a call that passes a closed gate
+Admission = tuple[Alias, object | None]  # what to call, and the token of a call that passes a closed gate
 
 
 class Gate:
@@ -94,9 +93,8 @@ class Gate:
     def __init__(self, label: str) -> None:
         self.label = label
         self.state = State.QUIET
-        self.methods: Mapping[str, MethodType] = {}  # what callers get since the last open()
         self.arrivals: deque[float] = deque()  # monotonic times of the calls that had to wait since the last close()
-        self._aliases: Aliases = {}
+        self.serving: Aliases = {}  # what callers get since the last open()
         self._spare: Aliases = {}
         self._elders: list[Alias] = []  # of the same instance, from before a drain that was given up
         self._passing: dict[object, None] = {}  # calls let through the closed gate that have not ended
@@ -106,7 +104,8 @@ class Gate:
 
     def make(self, instance: object, names: Iterable[str]) -> Aliases:
         """Make aliases for these functions of an instance, for :meth:`open` or, as spare ones, for :meth:`close`."""
-        return {name: Alias(name, instance, partial(entry, self, name)) for name in names}
+        alias = alias_type()
+        return {name: alias(name, instance, partial(entry, self, name)) for name in names}
 
     # -- do and undo ------------------------------------------------------------------------------------------------
 
@@ -116,7 +115,7 @@ class Gate:
         self._spare, self._codes = spare, codes
         self.arrivals.clear()
         self.state = State.HOLDING
-        for alias in self._aliases.values():
+        for alias in self.serving.values():
             alias.redirect()
 
     def seal(self) -> None:
@@ -130,20 +129,19 @@ class Gate:
 
     def open(self, aliases: Aliases) -> None:
         """Serve through these aliases from now on; wake those who wait, in order of arrival. Never raises."""
-        self._elders = [*self._elders, *self._aliases.values()] if aliases is self._spare else []
-        self._aliases = aliases
-        self.methods = {name: alias.method for name, alias in aliases.items()}
+        self._elders = [*self._elders, *self.serving.values()] if aliases is self._spare else []
+        self.serving = aliases
         self.state = State.SERVING
         self._spare, self._codes = {}, {}  # after the state: who still sees it holding uses the spare ones
         self._wake()
 
     def end(self) -> None:
         """Serve nothing any more: those who wait, and every call to come, get :class:`HandleReleased`."""
-        self.methods = {}
+        ended, self.serving = self.serving, {}
         self.state = State.ENDED
-        for alias in self._aliases.values():
+        for alias in ended.values():
             alias.redirect()
-        self._aliases, self._spare, self._elders = {}, {}, []
+        self._spare, self._elders = {}, []
         self._wake()
 
     def _wake(self) -> None:
@@ -154,24 +152,21 @@ class Gate:
 
     def aliases(self) -> Iterator[Alias]:
         """Give every alias that a call of the instance behind the gate may be inside."""
-        yield from list(self._aliases.values())
+        yield from list(self.serving.values())
         yield from list(self._spare.values())
         yield from self._elders
 
     def inside(self, *, exactly: bool = False) -> int:
         """Count the calls inside; too many at most, never too few. ``exactly`` asks the census, a walk of the heap."""
         aliases = list(self.aliases())
-        found = sum(_inside(alias) for alias in aliases)
+        found = sum(alias.inside() for alias in aliases)
         if exactly and found:
-            before = not_inside(aliases)
-            counts = {alias: _inside(alias) for alias in aliases}
-            after = not_inside(aliases)  # only what was there before and after is surely among what was counted
-            found = sum(max(0, counts[alias] - min(before[alias], after[alias])) for alias in aliases)
+            found = _exactly_inside(aliases)
         return found + len(self._passing)
 
     def forget_elders(self) -> None:
         """Drop the aliases of drains given up that nobody is inside of any more."""
-        self._elders = [alias for alias in self._elders if _inside(alias) > 0]
+        self._elders = [alias for alias in self._elders if alias.inside() > 0]
 
     def codes(self) -> dict[int, str]:
         """Map the ids of the code objects that may run inside to what a report calls them."""
@@ -181,31 +176,40 @@ class Gate:
 
     def admit(self, entry: Entry) -> Admission:
         """Wait until the gate is open, or let the call pass it; whoever is admitted with a token says :meth:`left`."""
-        while True:
-            seen = self.state
-            if (found := self._decide(seen, entry)) is not None:
-                return found
-            waiter = ThreadWaiter()
-            if self._announce(waiter, seen):
-                try:
+        waiter: ThreadWaiter | None = None
+        try:
+            while True:
+                seen = self.state
+                if (found := self._decide(seen, entry)) is not None:
+                    return found
+                if waiter is None:
+                    waiter = self._announce(ThreadWaiter(entry.name))
+                if self.state is seen:  # looked at after the announcement: whoever changes it wakes those announced
                     waiter.wait()
-                finally:
-                    del self._waiters[waiter]
+        finally:
+            if waiter is not None:
+                del self._waiters[waiter]
 
     async def admit_async(self, entry: Entry) -> Admission:
         """Do the same for a coroutine: await, and never block its loop."""
-        if not has_running_loop():
+        make = task_waiter()
+        if make is None:
             return self.admit(entry)
-        while True:
-            seen = self.state
-            if (found := self._decide(seen, entry)) is not None:
-                return found
-            waiter = TaskWaiter()
-            if self._announce(waiter, seen):
-                try:
-                    await waiter.future
-                finally:
-                    del self._waiters[waiter]
+        waiter: TaskWaiter | TrioWaiter | None = None
+        try:
+            while True:
+                seen = self.state
+                if (found := self._decide(seen, entry)) is not None:
+                    return found
+                if waiter is None:
+                    waiter = self._announce(make(entry.name))
+                else:
+                    waiter.arm()
+                if self.state is seen:
+                    await waiter.wait()
+        finally:
+            if waiter is not None:
+                del self._waiters[waiter]
 
     def left(self, token: object) -> None:
         """Note that a call that was let through the closed gate counts by itself now, or has ended."""
@@ -213,9 +217,9 @@ class Gate:
 
     def _decide(self, seen: State, entry: Entry) -> Admission | None:
         if seen is State.SERVING:
-            if entry.name not in self.methods and self.state is not seen:
+            if entry.name not in self.serving and self.state is not seen:
                 return None  # it has changed meanwhile, and with it what a name that is missing means
-            return _function(self.methods, entry.name, self.label), None
+            return _function(self.serving, entry.name, self.label), None
         if seen is State.ENDED:
             raise HandleReleased(
                 f"{self.label} is released: {entry.name}() was called through a function kept from it, and the last "
@@ -232,34 +236,34 @@ class Gate:
         spare = self._spare
         if self.state is not State.HOLDING:
             return None
-        method, token = _function(spare, entry.name, self.label).method, object()
+        alias, token = _function(spare, entry.name, self.label), object()
         self._passing[token] = None
         if self.state is State.HOLDING:  # looked at after the announcement: the drainer will count it
-            return method, token
+            return alias, token
         del self._passing[token]
         return None
 
-    def _announce(self, waiter: Waiter, seen: State) -> bool:
-        """Enter a waiter, unless the gate has changed since ``seen``; whoever changes it wakes those entered."""
+    def _announce(self, waiter: W) -> W:
         self._waiters[waiter] = None
-        if self.state is seen:
-            self.arrivals.append(time.monotonic())
-            return True
-        del self._waiters[waiter]
-        return False
+        self.arrivals.append(waiter.since)
+        return waiter
+
+    def held(self) -> list[Waiter]:
+        """Return the calls that wait now, in the order of their arrival."""
+        return list(self._waiters)
 
     def _has_suspended(self) -> bool:
-        return any(alias.may_suspend and _inside(alias) > 0 for alias in self.aliases())
+        return any(alias.may_suspend and alias.inside() > 0 for alias in self.aliases())
 
 
-def _inside(alias: Alias) -> int:
-    before = list(alias.entry.frames)
-    references = alias.references()
-    after = alias.entry.frames.copy()
-    return references - sum(token in after for token in before)
+def _exactly_inside(aliases: list[Alias]) -> int:
+    before = known_references(aliases)
+    counts = {alias: alias.counts() for alias in aliases}
+    after = known_references(aliases)  # only what was there before and after is surely among what was counted
+    return sum(count.less(before[alias], after[alias]) for alias, count in counts.items())
 
 
-def _function(functions: Mapping[str, Any], name: str, label: str) -> Any:
+def _function(functions: Aliases, name: str, label: str) -> Alias:
     try:
         return functions[name]
     except KeyError:
@@ -276,23 +280,17 @@ class Entry:
     cycle through it would never be freed.
     """
 
-    __slots__ = ("__weakref__", "_gate", "frames", "name")
+    __slots__ = ("__weakref__", "_gate", "name")
     awaits = False
 
     def __init__(self, gate: Gate, name: str) -> None:
         self._gate = weakref.ref(gate)
         self.name = name
-        self.frames: dict[object, None] = {}  # the calls that stand in the trampoline, a token for each
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call what serves, of a plain or a generator function, when the gate is open."""
-        token = object()
-        self.frames[token] = None
-        try:
-            gate = self._live()
-            return self._start(gate, gate.admit(self), args, kwargs)
-        finally:
-            del self.frames[token]
+        gate = self._live()
+        return self._start(gate, gate.admit(self), args, kwargs)
 
     def _live(self) -> Gate:
         gate = self._gate()
@@ -303,11 +301,11 @@ class Entry:
         return gate
 
     def _start(self, gate: Gate, admission: Admission, args: Any, kwargs: Any) -> Any:
-        method, passes = admission
+        alias, passes = admission
         if passes is None:
-            return method(*args, **kwargs)
+            return alias.function(None, *args, **kwargs)  # whatever stands first, it runs with the instance
         try:
-            return method(*args, **kwargs)
+            return alias.function(None, *args, **kwargs)
         finally:
             gate.left(passes)
 
@@ -322,14 +320,6 @@ class AsyncGeneratorEntry(Entry):
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Start what serves, when the gate is open."""
-        token = object()
-        self.frames[token] = None
-        try:
-            return await self._admitted(args, kwargs)
-        finally:
-            del self.frames[token]
-
-    async def _admitted(self, args: Any, kwargs: Any) -> Any:
         gate = self._live()
         return self._start(gate, await gate.admit_async(self), args, kwargs)
 
@@ -339,8 +329,9 @@ class AsyncEntry(AsyncGeneratorEntry):
 
     __slots__ = ()
 
-    async def _admitted(self, args: Any, kwargs: Any) -> Any:
-        result = await super()._admitted(args, kwargs)
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Await what serves, when the gate is open."""
+        result = await super().__call__(*args, **kwargs)
         return await result if isawaitable(result) else result
 
 

@@ -1,23 +1,26 @@
-"""What a caller holds: an object whose attributes are the functions of the interface that serves now.
+"""What a caller holds: an object whose type has the functions of the interface that serves now.
 
-There is no ``__getattr__`` here: on CPython 3.11 and 3.13 it would take the specialisation away from every call. The
-functions are plain attributes of the handle, set with ``object.__setattr__`` so that they stay where the interpreter
-finds them fastest.
+All handles of one instance share a type. There is no ``__getattr__`` and no ``__dict__`` here: either would take the
+specialisation away from every call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MethodType
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from lcr.errors import HandleReleased
+from lcr.runtime.alias import Alias
 
-_RECORD = "_lcr_reference"
+# The interpreter gives one type so many versions and no more (1,000 on CPython 3.13); without one, calls are never
+# specialised again. So after this many changes the handles get a new type.
+_CHANGES = 200
 
 
 class Handle:
     """One reference to an interface; its functions are its attributes. A ``with`` block releases it at its end."""
+
+    __slots__ = ("__weakref__", "_lcr_reference")
 
     def __enter__(self) -> Handle:
         return self
@@ -44,8 +47,14 @@ class Handle:
         raise TypeError(f"{self!r} cannot be pickled: it belongs to a running host; keep the interface's name instead")
 
 
+_reference: Any = vars(Handle)["_lcr_reference"]
+_type: Any = vars(object)["__class__"]
+
+
 class ReleasedHandle(Handle):
     """What a handle becomes at its release."""
+
+    __slots__ = ()
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -56,18 +65,10 @@ class ReleasedHandle(Handle):
         raise HandleReleased(f"{self!r} was released; reference the interface again.")
 
 
-def handle_types(label: str) -> tuple[type[Handle], type[ReleasedHandle]]:
-    """Make the two types of one interface's handles; their names are what an error shows a person."""
-    return (
-        type(f"interface {label}", (Handle,), {}),
-        type(f"released interface {label}", (ReleasedHandle,), {}),
-    )
-
-
 class Record:
-    """What the host keeps on a handle: where it leads, who has it, which functions it was given, how it ends."""
+    """What the host keeps on a handle: where it leads, who has it, how it ends."""
 
-    __slots__ = ("end", "functions", "holder", "owner", "range", "seat")
+    __slots__ = ("end", "holder", "owner", "range", "seat")
 
     def __init__(self, seat: Any, range: Any, holder: str, owner: Any, end: Callable[[Handle], None]) -> None:
         self.seat = seat
@@ -75,46 +76,65 @@ class Record:
         self.holder = holder
         self.owner = owner  # the seat of the component that has it as a dependency; None: the application
         self.end = end
-        self.functions: tuple[str, ...] = ()
 
 
-def equip(handle: Handle, kept: Record, methods: Mapping[str, MethodType]) -> None:
-    """Give a handle these functions and no others.
+class Face:
+    """The type of one instance's handles, and what it shows: the functions that serve now."""
 
-    Which ones it has is noted in the record: reading the handle's ``__dict__`` would make the interpreter build a real
-    dict, and cost every later call through it a factor of two on CPython 3.12.
-    """
-    for name, method in methods.items():
-        object.__setattr__(handle, name, method)
-    for name in kept.functions:
-        if name not in methods:
-            object.__delattr__(handle, name)
-    kept.functions = tuple(methods)
+    def __init__(self, label: str, released: type[ReleasedHandle]) -> None:
+        self._label = label
+        self._released = released
+        self._shown: Mapping[str, Alias] = {}
+        self._renew()
+
+    def _renew(self) -> None:
+        self.type: type[Handle] = type(f"interface {self._label}", (Handle,), {"__slots__": ()})
+        self._changes = 0
+
+    def new(self, kept: Record) -> Handle:
+        """Return a new handle."""
+        handle = self.type()
+        _reference.__set__(handle, kept)
+        return handle
+
+    def show(self, aliases: Mapping[str, Alias], handles: Iterable[Handle]) -> None:
+        """Have every handle call these functions and no others; ``handles`` are all there are."""
+        before, self._shown = self._shown, aliases
+        for alias in before.values():
+            alias.shown -= 1  # before the reference goes, and below after it came: too high for a moment, never too low
+        is_worn = self._changes > _CHANGES
+        if is_worn:
+            self._renew()
+        for name, alias in aliases.items():
+            setattr(self.type, name, property(alias.function) if alias.is_property else alias.function)
+            alias.shown += 1
+        for name in () if is_worn else before.keys() - aliases.keys():
+            delattr(self.type, name)
+        self._changes += len(aliases)
+        for handle in handles if is_worn else ():
+            _type.__set__(handle, self.type)
+
+    def end(self, handle: Handle) -> None:
+        """End a handle: its functions go, and any use of it from now on raises :class:`HandleReleased`."""
+        _type.__set__(handle, self._released)
+        _reference.__delete__(handle)
 
 
-def attach(handle: Handle, kept: Record) -> None:
-    """Put the host's record on a new handle."""
-    object.__setattr__(handle, _RECORD, kept)
+def released_type(label: str) -> type[ReleasedHandle]:
+    """Make the type that the handles of an interface have after their release; its name is what an error shows."""
+    return type(f"released interface {label}", (ReleasedHandle,), {"__slots__": ()})
 
 
 def record(handle: Handle) -> Record:
     """Return the host's record of a handle; :class:`HandleReleased` after its release."""
-    found: Record = getattr(handle, _RECORD)
+    found: Record = handle._lcr_reference  # type: ignore[attr-defined]
     return found
 
 
 def record_or_none(handle: Handle) -> Record | None:
     """Return the host's record of a handle, or None where it was released meanwhile: for whoever only looks."""
     try:
-        found: Record = object.__getattribute__(handle, _RECORD)
+        found: Record = object.__getattribute__(handle, "_lcr_reference")
     except AttributeError:
         return None
     return found
-
-
-def retire_handle(handle: Handle, released: type[ReleasedHandle]) -> None:
-    """End a handle: its functions go, and any use of it from now on raises :class:`HandleReleased`."""
-    kept = record(handle)
-    object.__setattr__(handle, "__class__", released)
-    object.__delattr__(handle, _RECORD)
-    equip(handle, kept, {})

@@ -11,7 +11,7 @@ from lcr.errors import DestructorFailed, LcrError, Refused, in_words
 from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 from lcr.runtime.construct import destruct
-from lcr.runtime.handle import Handle, Record, record, retire_handle
+from lcr.runtime.handle import Handle, Record, record
 from lcr.runtime.registry import Registry
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
@@ -59,7 +59,7 @@ class Releaser:
     def _retire(self, seat: Seat, handles: Iterable[Handle]) -> None:
         for handle in handles:
             del seat.references[id(handle)]
-            retire_handle(handle, seat.slot.released_type)
+            seat.face.end(handle)
 
     def _release_last(self, seat: Seat, timeout: float) -> None:
         slot = seat.slot

@@ -11,7 +11,7 @@ from lcr.loaders.source import Offer
 from lcr.model.interface import Interface
 from lcr.model.version import Version
 from lcr.runtime.gate import Gate
-from lcr.runtime.handle import Handle, Record, equip, handle_types, record, record_or_none
+from lcr.runtime.handle import Face, Handle, Record, record_or_none, released_type
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,12 +43,12 @@ class Seat:
         self.instance: Any = None
         self.dependencies: dict[str, Handle] = {}  # attribute -> handle, in the order in which they were referenced
         self.gate = Gate(slot.name)
+        self.face = Face(slot.name, slot.released_type)
         self.references: dict[int, Handle] = {}  # by id(): a handle has no hash that could be relied on
 
     def lead_handles(self) -> None:
-        """Give every handle the functions themselves that serve now; called under the registry's lock."""
-        for handle in self.references.values():
-            equip(handle, record(handle), self.gate.methods)
+        """Have every handle call the functions themselves that serve now; called under the registry's lock."""
+        self.face.show(self.gate.serving, self.references.values())
         self.gate.forget_elders()
 
     def records(self) -> list[Record]:
@@ -67,7 +67,7 @@ class Slot:
         self.since = time.time()  # at which this version began to serve
         self.seats: list[Seat] = []
         self.is_ending = False  # its last reference is being released: nobody may join any more
-        self.handle_type, self.released_type = handle_types(self.name)
+        self.released_type = released_type(self.name)
 
     @property
     def interface(self) -> Interface:
