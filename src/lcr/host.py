@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -58,6 +59,7 @@ class Host:
         self._control: ControlServer | None = None
         self._control_lock = threading.Lock()
         self._is_closed = False
+        weakref.finalize(self, self._registry.let_go).atexit = False
 
     # -- references -------------------------------------------------------------------------------------------------
 

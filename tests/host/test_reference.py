@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import sys
+import weakref
 from typing import Any, Protocol
 
 import pytest
@@ -462,3 +464,35 @@ def test_importing_lcr_and_making_a_host_starts_no_thread(components: Components
         "assert not {'starlette', 'uvicorn', 'httpx', 'rich', 'click'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_host_that_is_dropped_leaves_working_handles_that_are_freed_with_their_instances() -> None:
+    """No cycle through a code object, into which the collector does not look, keeps anything."""
+
+    @lcr.interface("clock", version="1.0")
+    class Clock:
+        def now(self) -> int:
+            return 7
+
+    @lcr.interface("greeter", version="1.0")
+    class Greeter:
+        clock: Any = lcr.requires("clock")
+
+        def greet(self) -> int:
+            return self.clock.now()  # type: ignore[no-any-return]
+
+        @property
+        def size(self) -> int:
+            return 3
+
+    host = lcr.Host()
+    host.register(Clock)
+    host.register(Greeter)
+    handle = host.reference("greeter")
+    instances = [weakref.ref(slot.seats[0].instance) for slot in host._registry.all()]
+    del host
+    gc.collect()
+    assert (handle.greet(), handle.size) == (7, 3)
+    del handle
+    gc.collect()
+    assert [ref() for ref in instances] == [None, None]

@@ -121,8 +121,8 @@ def test_declare_checks_what_was_read_from_a_file_the_same_way() -> None:
 # -- the functions ------------------------------------------------------------------------------------------------------
 
 
-def test_every_public_method_is_a_function_in_the_order_of_the_class() -> None:
-    """Nothing else is: no private name, property, data, nested class or requirement."""
+def test_every_public_method_and_property_is_a_function_in_the_order_of_the_class() -> None:
+    """Nothing else is: no private name, cached property, data, nested class or requirement."""
 
     class C:
         number = 1
@@ -144,7 +144,12 @@ def test_every_public_method_is_a_function_in_the_order_of_the_class() -> None:
         def cached(self) -> int:
             return 1
 
-    assert described(C).function_names == ("b", "a")
+    assert [(f.name, f.kind) for f in described(C).functions] == [
+        ("b", "sync"),
+        ("a", "sync"),
+        ("readable", "property"),
+    ]
+    assert described(C).functions[-1].text == "readable -> int"
 
 
 def test_hooks_and_migrations_are_no_functions() -> None:
@@ -373,7 +378,7 @@ def test_named_functions_are_the_functions_in_their_order() -> None:
 
 
 def test_all_named_functions_that_are_none_are_listed_at_once() -> None:
-    """Missing, data, properties, classes, requirements."""
+    """Missing, data, cached properties, classes, requirements."""
 
     class C:
         number = 1
@@ -382,17 +387,17 @@ def test_all_named_functions_that_are_none_are_listed_at_once() -> None:
         class Inner:
             pass
 
-        @property
-        def readable(self) -> int:
+        @functools.cached_property
+        def cached(self) -> int:
             return 1
 
         def fine(self) -> None: ...
 
     with pytest.raises(ValueError, match=r"functions of it 1\.0: ") as caught:
-        described(C, functions=["gone", "number", "fine", "readable", "Inner", "need"])
+        described(C, functions=["gone", "number", "fine", "cached", "Inner", "need"])
     assert str(caught.value) == (
-        "functions of it 1.0: gone is not there; number is no method, but a int; readable is no method, but a "
-        "property; Inner is no method, but a type; need is no method, but a Requirement"
+        "functions of it 1.0: gone is not there; number is no method, but a int; cached is no method, but a "
+        "cached_property; Inner is no method, but a type; need is no method, but a Requirement"
     )
 
 
@@ -521,3 +526,11 @@ def test_the_chain_of_schemas_is_the_shortest(
 ) -> None:
     """Circles do no harm; None when a link is missing."""
     assert schema_chain(start, end, links) == chain
+
+
+@pytest.mark.parametrize("name", ["__eq__", "__class__", "__enter__", "__exit__"])
+def test_a_function_cannot_have_the_name_of_what_every_handle_has(name: str) -> None:
+    """It would be the handle's own no more; ``__len__`` or ``__call__`` are none of these, and are served."""
+    with pytest.raises(ValueError, match=f"every handle has {name} of its own"):
+        declare("it", 1, functions=["fine", name])
+    assert declare("it", 1, functions=["__len__", "__call__"]).functions == ("__len__", "__call__")

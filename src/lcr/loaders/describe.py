@@ -15,6 +15,7 @@ from lcr.model.interface import (
     KEYWORD_ONLY,
     POSITIONAL,
     POSITIONAL_ONLY,
+    PROPERTY,
     VAR_KEYWORD,
     VAR_POSITIONAL,
     Dependency,
@@ -208,7 +209,8 @@ class _Class:
 
     def _add(self, statement: ast.stmt, merged: dict[str, ast.stmt | None]) -> None:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            merged[statement.name] = statement
+            if not (statement.name in merged and any(map(_is_setter, statement.decorator_list))):  # of a property
+                merged[statement.name] = statement
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(statement)):
@@ -255,7 +257,7 @@ class _Class:
 
     def _may_be_function(self, statement: ast.stmt | None) -> bool:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            return not any(_is_property(decorator) for decorator in statement.decorator_list)
+            return not any(map(_is_cached, statement.decorator_list))
         value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
         # `part = functools.partialmethod(...)`: an expression may give a callable. A plain value does not.
         if not (isinstance(value, ast.Lambda) or _is_plain(statement) or self._names.requirement(value)):
@@ -264,7 +266,7 @@ class _Class:
 
     def _is_no_method(self, statement: ast.stmt | None) -> bool:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            return any(_is_property(decorator) for decorator in statement.decorator_list)
+            return any(map(_is_cached, statement.decorator_list))
         return _is_plain(statement)
 
     def _function(self, name: str) -> Function:
@@ -272,6 +274,8 @@ class _Class:
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             return Function(name, "", None, f"{name}(...)")
         decorators = [ast.unparse(decorator) for decorator in statement.decorator_list]
+        if decorators == ["property"]:
+            return Function(name, PROPERTY, (), f"{name}{_returned(statement)}")
         if set(decorators) - {"staticmethod", "classmethod"}:
             return Function(name, "", None, f"{name}(...)")
         parameters = tuple(_parameters(statement.args, is_bound="staticmethod" not in decorators))
@@ -322,11 +326,12 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _is_property(decorator: ast.expr) -> bool:
-    text = ast.unparse(decorator)
-    return text in ("property", "cached_property", "functools.cached_property") or text.endswith(
-        (".setter", ".deleter")
-    )
+def _is_cached(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator) in ("cached_property", "functools.cached_property")
+
+
+def _is_setter(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).endswith((".setter", ".deleter"))
 
 
 def _kind(node: _Def) -> str:
@@ -372,8 +377,11 @@ def _text(node: _Def, is_bound: bool) -> str:
         parameters.append(_written(a, inspect.Parameter.KEYWORD_ONLY, default))
     if found.kwarg is not None:
         parameters.append(_written(found.kwarg, inspect.Parameter.VAR_KEYWORD))
-    returns = f" -> {ast.unparse(node.returns).strip(chr(39))}" if node.returns is not None else ""
-    return f"{node.name}{inspect.Signature(parameters)}{returns}"
+    return f"{node.name}{inspect.Signature(parameters)}{_returned(node)}"
+
+
+def _returned(node: _Def) -> str:
+    return f" -> {ast.unparse(node.returns).strip(chr(39))}" if node.returns is not None else ""
 
 
 def _written(argument: ast.arg, kind: Any, default: ast.expr | None = None) -> inspect.Parameter:

@@ -14,6 +14,7 @@ from lcr.model.interface import (
     KEYWORD_ONLY,
     POSITIONAL,
     POSITIONAL_ONLY,
+    PROPERTY,
     VAR_KEYWORD,
     VAR_POSITIONAL,
     Dependency,
@@ -71,11 +72,26 @@ def declare(
         or not all(isinstance(each, str) for each in functions)
     ):
         raise ValueError(f"functions of {name} must be a list of names, not {functions!r}")
+    own = [each for each in functions or () if isinstance(each, str) and is_handles_own(each)]
+    if own:
+        raise ValueError(f"functions of {name}: every handle has {', '.join(own)} of its own; give it another name")
     if replaces is not None and not isinstance(replaces, str | list | tuple | set | frozenset):
         raise ValueError(f"replaces of {name} must be a range such as '>=1,<2' or a list of versions, not {replaces!r}")
     parsed = Version.of(version)  # type: ignore[arg-type]
     listed = None if functions is None else tuple(functions)
     return Declaration(name, parsed, Replaces.of(replaces, parsed), schema, str(scope), listed)
+
+
+def is_handles_own(name: str) -> bool:
+    """Tell whether a name is an attribute that every handle has whatever its interface."""
+    return name in dir(object) or name in (
+        "__enter__",
+        "__exit__",
+        "__copy__",
+        "__deepcopy__",
+        "__slots__",
+        "__weakref__",
+    )
 
 
 def interface(
@@ -87,7 +103,8 @@ def interface(
     scope: str = "shared",
     functions: Iterable[str] | None = None,
 ) -> Callable[[C], C]:
-    """Declare a class to be one version of an interface; every public method becomes a function of it.
+    """Declare a class to be one version of an interface; every public method becomes a function of it, and every public
+    property something to read.
 
     ``version`` is an int or a PEP 440 string. ``replaces`` says which versions it may stand in for: a range such as
     ``">=1,<2"``, or a list; left out, every lower version with the same major number, and none for an int version.
@@ -206,19 +223,23 @@ def _is_function(cls: type, name: str) -> bool:
 def _is_callable(value: object) -> bool:
     if isinstance(value, staticmethod | classmethod | functools.partialmethod):
         return True
+    if isinstance(value, property):
+        return value.fget is not None
     return callable(value) and not isinstance(value, type | Requirement)
 
 
 def describe_function(cls: type, name: str) -> Function:
     """Describe one function as its callers see it."""
     static = inspect.getattr_static(cls, name)
+    if isinstance(static, property):
+        return Function(name, PROPERTY, (), f"{name}{_returned(static.fget)}")
     try:
         parameters = _callers_parameters(cls, name, static)
     except (TypeError, ValueError):  # inspect cannot tell, as for many functions written in C
         return Function(name, _kind(static), None, f"{name}(...)")
     described = tuple(Parameter(p.name, _KINDS[p.kind], _is_required(p)) for p in parameters)
     text = str(inspect.Signature([_unquoted(p) for p in parameters])) if parameters else "()"
-    return Function(name, _kind(static), described, f"{name}{text}{_returns(cls, name)}")
+    return Function(name, _kind(static), described, f"{name}{text}{_returned(getattr(cls, name))}")
 
 
 class Verbatim(str):
@@ -249,8 +270,11 @@ def _is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is parameter.empty and not variable
 
 
-def _returns(cls: type, name: str) -> str:
-    given = inspect.signature(getattr(cls, name)).return_annotation
+def _returned(function: Any) -> str:
+    try:
+        given = inspect.signature(function).return_annotation
+    except (TypeError, ValueError):  # of a property's getter that is written in C
+        return ""
     return "" if given is inspect.Signature.empty else f" -> {inspect.formatannotation(given).strip(chr(39))}"
 
 

@@ -11,6 +11,8 @@ from lcr.model.version import Range, Replaces, Version
 POSITIONAL_ONLY, POSITIONAL, VAR_POSITIONAL = "positional-only", "positional", "var-positional"
 KEYWORD_ONLY, VAR_KEYWORD = "keyword-only", "var-keyword"
 
+PROPERTY = "property"  # the kind of a function that callers read as an attribute
+
 HOOKS = frozenset({"destruct", "retire", "export_state", "import_state", "self_test"})
 
 
@@ -61,6 +63,11 @@ class Interface:
     def function_names(self) -> tuple[str, ...]:
         """The names of its functions."""
         return tuple(function.name for function in self.functions)
+
+    @property
+    def method_names(self) -> tuple[str, ...]:
+        """The names of those that an attribute of an instance would hide; it does not hide a property."""
+        return tuple(function.name for function in self.functions if function.kind != PROPERTY)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

@@ -58,7 +58,7 @@ def _shadowed(slot: Slot, new: Interface) -> Iterator[str]:
     if exports(slot.served.cls) or "import_state" in new.hooks:
         return
     names = {name for seat in slot.seats for name in attributes(seat.instance, seat.dependencies)}
-    for name in sorted(names & set(new.function_names)):
+    for name in sorted(names & set(new.method_names)):
         yield f"the state has {name}, which is a function of {new}: that entry does not move"
 
 

@@ -60,7 +60,7 @@ def prepare_seat(factory: Factory, served: Served, seat: Seat, undo: ExitStack) 
         instance,
         dependencies,
         aliases=seat.gate.make(instance, served.interface.function_names),
-        taken=frozenset({*dependencies, *served.interface.function_names}),
+        taken=frozenset({*dependencies, *served.interface.method_names}),
     )
 
 

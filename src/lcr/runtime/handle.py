@@ -7,6 +7,7 @@ specialisation away from every call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from lcr.errors import HandleReleased
@@ -114,10 +115,23 @@ class Face:
         for handle in handles if is_worn else ():
             _type.__set__(handle, self.type)
 
+    def let_go(self, instance: object) -> None:
+        """Have every handle call the instance itself from now on: no host is left that could replace it."""
+        for name, alias in self._shown.items():
+            own = (
+                property(partial(_read, instance, name)) if alias.is_property else staticmethod(getattr(instance, name))
+            )
+            setattr(self.type, name, own)
+        self._shown = {}
+
     def end(self, handle: Handle) -> None:
         """End a handle: its functions go, and any use of it from now on raises :class:`HandleReleased`."""
         _type.__set__(handle, self._released)
         _reference.__delete__(handle)
+
+
+def _read(instance: object, name: str, handle: Handle) -> Any:
+    return getattr(instance, name)
 
 
 def released_type(label: str) -> type[ReleasedHandle]:

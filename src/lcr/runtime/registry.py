@@ -43,6 +43,16 @@ class Registry:
         with self.lock:
             self._is_closed = True
 
+    def let_go(self) -> None:
+        """Have all handles call their instances themselves, when the host was dropped without being closed.
+
+        An alias's code holds its instance, and the collector does not look into code objects: through what an instance
+        requires, and so refers to, they would form a cycle that is never freed.
+        """
+        for slot in self.all():
+            for seat in slot.seats:
+                seat.let_go()
+
     def note(self, slot: Slot) -> None:
         """Remember that the version serving there did."""
         with self.lock:

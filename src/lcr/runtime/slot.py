@@ -51,6 +51,11 @@ class Seat:
         self.face.show(self.gate.serving, self.references.values())
         self.gate.forget_elders()
 
+    def let_go(self) -> None:
+        """Have the handles call the instance itself: see :meth:`Registry.let_go`."""
+        self.face.let_go(self.instance)
+        self.gate.serving = {}
+
     def records(self) -> list[Record]:
         """Return what the host keeps on each reference to this instance."""
         return [kept for handle in list(self.references.values()) if (kept := record_or_none(handle)) is not None]
