@@ -45,6 +45,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/call_cost.py
 	$(BIN)/python benchmarks/catalog_size.py
 	$(BIN)/python benchmarks/replace_under_load.py
+	$(BIN)/python benchmarks/peers
 
 clean:
 	rm -rf .venv .venv-* out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -19,10 +19,11 @@ from lcr.model.component import is_component
 from lcr.model.report import Catalogue, Plan, Record, Report, Snapshot
 from lcr.model.version import Range
 from lcr.replacement.engine import Engine
+from lcr.replacement.leaving import Leaving
 from lcr.replacement.plan import Planner
 from lcr.replacement.replacement import Limits, Parts
 from lcr.replacement.runner import Abandoned
-from lcr.replacement.target import Wish
+from lcr.replacement.target import Order, Wish
 from lcr.runtime.factory import Factory, Request
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from lcr.control.server import ControlServer
 
 T = TypeVar("T")
+Names = str | Mapping[str, str | int | None]  # one name, or several with the version that each is to have
+MODES = ("drain", "immediate")
 
 
 class Host:
@@ -53,7 +56,10 @@ class Host:
         self._releaser = Releaser(self._registry, self._shelf, self._turns)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
         self._abandoned = Abandoned(self._turns.give_up)
-        self._parts = Parts(self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned)
+        self._leaving = Leaving()
+        self._parts = Parts(
+            self._factory, self._shelf, self._registry, self._releaser, self._turns, self._abandoned, self._leaving
+        )
         planner = Planner(self._factory, self._catalog, self._registry)
         self._engine = Engine(self._parts, planner, self._feed, self._history)
         self._control: ControlServer | None = None
@@ -121,22 +127,24 @@ class Host:
 
     def plan(
         self,
-        name: str,
+        name: Names,
         to: str | int | None = None,
         source: str | os.PathLike[str] | None = None,
         *,
         version: str | int | None = None,
         allow_break: bool = False,
+        mode: str = "drain",
     ) -> Plan:
         """Return what a replacement would do, and in ``reasons`` everything against it; runs none of its code.
 
-        Raises :class:`Refused` only when there is nothing to plan: nothing serves, or no candidate is found.
+        Takes what :meth:`replace` takes. Raises :class:`Refused` only when there is nothing to plan: nothing serves, or no
+        candidate is found.
         """
-        return self._engine.plan(_wish("replace", name, to, source, version, allow_break))
+        return self._engine.plan(_order(name, to, source, version, allow_break, mode))
 
     def replace(
         self,
-        name: str,
+        name: Names,
         to: str | int | None = None,
         source: str | os.PathLike[str] | None = None,
         *,
@@ -145,6 +153,7 @@ class Host:
         prepare_timeout: float = 30.0,
         dry_run: bool = False,
         allow_break: bool = False,
+        mode: str = "drain",
     ) -> Report:
         """Replace what serves under a name, while it is being called; no call is lost.
 
@@ -154,75 +163,84 @@ class Host:
         each instance its requirements, constructor and self-test together. A dry run goes as far as importing a copy of
         the state, and holds nobody.
 
+        With a mapping of names to versions, ``{"a": "2.0", "b": None}``, all of them are replaced together or not at all,
+        and nobody ever sees one without the other. What a new version requires in another version than the one that
+        serves is replaced with it, where that may be; the plan says so.
+
+        ``mode="immediate"`` holds nobody: new calls run on the new version at once, those inside finish on the old, which
+        is retired when the last of them has ended. It is refused where that would put state at risk.
+
         Raises :class:`Refused` when nothing was begun, :class:`RolledBack` when it was tried: either way the old
         version serves with its own state. From a coroutine use :meth:`replace_async`.
         """
-        return self._replace(
-            threading.Event(), name, to, source, version, deadline, prepare_timeout, dry_run, allow_break
-        )
+        order = _order(name, to, source, version, allow_break, mode)
+        return self._carry_out(order, Limits(deadline, prepare_timeout, dry_run), threading.Event())
 
-    def _replace(
-        self,
-        cancel: threading.Event,
-        name: str,
-        to: str | int | None = None,
-        source: str | os.PathLike[str] | None = None,
-        version: str | int | None = None,
-        deadline: float = 5.0,
-        prepare_timeout: float = 30.0,
-        dry_run: bool = False,
-        allow_break: bool = False,
-    ) -> Report:
-        self._refuse_closed(f"replace {name}")
-        wish = _wish("replace", name, to, source, version, allow_break)
-        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, allow_break), cancel)
+    def _carry_out(self, order: Order, limits: Limits, cancel: threading.Event) -> Report:
+        self._refuse_closed(f"{order.verb} {order.name}")
+        return self._engine.carry_out(order, limits, cancel)
 
     async def replace_async(
         self,
-        name: str,
+        name: Names,
         to: str | int | None = None,
         source: str | os.PathLike[str] | None = None,
-        **options: Any,
-    ) -> Report:
-        """Do what :meth:`replace` does, with the same arguments, without blocking the event loop.
-
-        Cancelled, it is rolled back, unless it is committed already; nobody waits for that.
-        """
-        self._engine.refuse_from_inside(Wish("replace", name))
-        return await _on_thread(lambda cancel: self._replace(cancel, name, to, source, **options))
-
-    def rollback(
-        self,
-        name: str,
         *,
         version: str | int | None = None,
         deadline: float = 5.0,
         prepare_timeout: float = 30.0,
         dry_run: bool = False,
+        allow_break: bool = False,
+        mode: str = "drain",
     ) -> Report:
-        """Go one step back: a fresh instance of the version before takes over, with the state as it is now.
+        """Do what :meth:`replace` does, with the same arguments, without blocking the event loop.
 
-        Raises like :meth:`replace`; :class:`Refused` where nothing is kept to go back to.
+        Cancelled, it is rolled back, unless it is committed already; nobody waits for that.
         """
-        return self._rollback(threading.Event(), name, version, deadline, prepare_timeout, dry_run)
+        order = _order(name, to, source, version, allow_break, mode)
+        return await self._carry_out_aside(order, Limits(deadline, prepare_timeout, dry_run))
 
-    def _rollback(
+    async def _carry_out_aside(self, order: Order, limits: Limits) -> Report:
+        import asyncio  # whoever comes here has it; nobody else pays for it
+
+        self._engine.refuse_from_inside(order)
+        cancel = threading.Event()
+        try:
+            return await asyncio.to_thread(self._carry_out, order, limits, cancel)
+        except asyncio.CancelledError:
+            cancel.set()
+            raise
+
+    def rollback(
         self,
-        cancel: threading.Event,
-        name: str,
+        name: str | Iterable[str],
+        *,
         version: str | int | None = None,
         deadline: float = 5.0,
         prepare_timeout: float = 30.0,
         dry_run: bool = False,
+        mode: str = "drain",
     ) -> Report:
-        self._refuse_closed(f"roll back {name}")
-        wish = _wish("rollback", name, None, None, version, True)
-        return self._engine.carry_out(wish, Limits(deadline, prepare_timeout, dry_run, True), cancel)
+        """Go one step back: a fresh instance of the version before takes over, with the state as it is now.
 
-    async def rollback_async(self, name: str, **options: Any) -> Report:
+        With several names, all of them go back together or none. Raises like :meth:`replace`; :class:`Refused` where
+        nothing is kept to go back to.
+        """
+        limits = Limits(deadline, prepare_timeout, dry_run)
+        return self._carry_out(_order_back(name, version, mode), limits, threading.Event())
+
+    async def rollback_async(
+        self,
+        name: str | Iterable[str],
+        *,
+        version: str | int | None = None,
+        deadline: float = 5.0,
+        prepare_timeout: float = 30.0,
+        dry_run: bool = False,
+        mode: str = "drain",
+    ) -> Report:
         """Do what :meth:`rollback` does without blocking the event loop; cancelled, like :meth:`replace_async`."""
-        self._engine.refuse_from_inside(Wish("rollback", name))
-        return await _on_thread(lambda cancel: self._rollback(cancel, name, **options))
+        return await self._carry_out_aside(_order_back(name, version, mode), Limits(deadline, prepare_timeout, dry_run))
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -286,9 +304,10 @@ class Host:
         self._registry.close()
         self._engine.end(timeout)
         timeout = max(0.0, timeout - (time.monotonic() - began))
-        failures = self._releaser.end_all(timeout)
+        failures = [str(failure) for failure in self._releaser.end_all(timeout)]
+        failures += self._leaving.end(max(0.0, timeout - (time.monotonic() - began)))
         if failures:
-            raise LcrError("closing the host: " + "; ".join(str(failure) for failure in failures))
+            raise LcrError("closing the host: " + "; ".join(failures))
 
     def __enter__(self) -> Host:
         return self
@@ -301,17 +320,6 @@ class Host:
             raise Refused(f"cannot {what}: the host {self.name} is closed.")
 
 
-async def _on_thread(work: Callable[[threading.Event], Report]) -> Report:
-    import asyncio  # whoever comes here has it; nobody else pays for it
-
-    cancel = threading.Event()
-    try:
-        return await asyncio.to_thread(work, cancel)
-    except asyncio.CancelledError:
-        cancel.set()
-        raise
-
-
 def _asked(asked: tuple[Any, ...]) -> tuple[str, str | int | None]:
     rest = asked if asked and isinstance(asked[0], str) else asked[1:]
     if not 1 <= len(rest) <= 2 or not isinstance(rest[0], str):
@@ -319,12 +327,36 @@ def _asked(asked: tuple[Any, ...]) -> tuple[str, str | int | None]:
     return rest[0], rest[1] if len(rest) == 2 else None
 
 
-def _wish(
-    action: str,
-    name: str,
+def _order(
+    name: Names,
     to: str | int | None,
     source: str | os.PathLike[str] | None,
     version: str | int | None,
     allow_break: bool,
-) -> Wish:
-    return Wish(action, name, to, None if source is None else str(Path(source).absolute()), version, allow_break)
+    mode: str,
+) -> Order:
+    if isinstance(name, str):
+        from_ = None if source is None else str(Path(source).absolute())
+        return _checked((Wish("replace", name, to, from_, version, allow_break),), mode)
+    if to is not None or source is not None or version is not None:
+        raise TypeError(
+            "a mapping of names to versions says all there is to say: to, source and version go with one name"
+        )
+    return _checked(
+        tuple(Wish("replace", each, wanted, None, None, allow_break) for each, wanted in name.items()), mode
+    )
+
+
+def _order_back(name: str | Iterable[str], version: str | int | None, mode: str) -> Order:
+    names = (name,) if isinstance(name, str) else tuple(name)
+    if version is not None and len(names) > 1:
+        raise TypeError("version goes with one name")
+    return _checked(tuple(Wish("rollback", each, None, None, version, True) for each in names), mode)
+
+
+def _checked(wishes: tuple[Wish, ...], mode: str) -> Order:
+    if not wishes:
+        raise ValueError("there is no name: nothing to replace")
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    return Order(wishes, mode)

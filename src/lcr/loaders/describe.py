@@ -161,7 +161,7 @@ def _source(node: ast.expr) -> str:
 
 def _declared(call: ast.expr) -> Declaration:
     positional, named = _literals(call, "@lcr.interface")
-    allowed = {"name", "version", "replaces", "schema", "scope", "functions"}
+    allowed = {"name", "version", "replaces", "schema", "scope", "functions", "concurrent"}
     if len(positional) > 1 or set(named) - allowed or (positional and "name" in named):
         unknown = f", not {', '.join(sorted(set(named) - allowed))}" if set(named) - allowed else ""
         raise ValueError(
@@ -238,6 +238,7 @@ class _Class:
             migrations=tuple(sorted(link for name in self._body if (link := migration_of(name)) is not None)),
             hooks=hooks,
             complete=self.complete,
+            concurrent=said.concurrent,
         )
 
     def _functions(self, said: Declaration) -> Iterator[Function]:

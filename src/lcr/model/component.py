@@ -49,6 +49,7 @@ class Declaration:
     schema: int
     scope: str
     functions: tuple[str, ...] | None
+    concurrent: bool
 
 
 def declare(
@@ -58,6 +59,7 @@ def declare(
     schema: object = 1,
     scope: object = "shared",
     functions: object = None,
+    concurrent: object = False,
 ) -> Declaration:
     """Check the arguments of :func:`interface`, wherever they were read; ValueError says what is wrong."""
     if not isinstance(name, str) or not name or name != name.strip():
@@ -79,7 +81,9 @@ def declare(
         raise ValueError(f"replaces of {name} must be a range such as '>=1,<2' or a list of versions, not {replaces!r}")
     parsed = Version.of(version)  # type: ignore[arg-type]
     listed = None if functions is None else tuple(functions)
-    return Declaration(name, parsed, Replaces.of(replaces, parsed), schema, str(scope), listed)
+    if not isinstance(concurrent, bool):
+        raise ValueError(f"concurrent of {name} must be True or False, not {concurrent!r}")
+    return Declaration(name, parsed, Replaces.of(replaces, parsed), schema, str(scope), listed, concurrent)
 
 
 def is_handles_own(name: str) -> bool:
@@ -102,6 +106,7 @@ def interface(
     schema: int = 1,
     scope: str = "shared",
     functions: Iterable[str] | None = None,
+    concurrent: bool = False,
 ) -> Callable[[C], C]:
     """Declare a class to be one version of an interface; every public method becomes a function of it, and every public
     property something to read.
@@ -109,13 +114,14 @@ def interface(
     ``version`` is an int or a PEP 440 string. ``replaces`` says which versions it may stand in for: a range such as
     ``">=1,<2"``, or a list; left out, every lower version with the same major number, and none for an int version.
     ``schema`` numbers the layout of the state. ``scope="reference"`` makes an instance per reference. ``functions``
-    names the functions where they are not just the public methods. The arguments must be literals: they are read from
-    the source without running it.
+    names the functions where they are not just the public methods. ``concurrent=True`` says that instances of this version
+    and of others that say so may work on the same state at once, which ``mode="immediate"`` needs. The arguments must be
+    literals: they are read from the source without running it.
     """
     given: object = functions
     if isinstance(functions, Iterator):
         given = list(functions)
-    declaration = declare(name, version, replaces, schema, scope, given)
+    declaration = declare(name, version, replaces, schema, scope, given, concurrent)
 
     def decorate(cls: C) -> C:
         if not isinstance(cls, type):
@@ -181,6 +187,7 @@ def describe_class(cls: type) -> Interface:
         dependencies=tuple(_dependencies(cls)),
         migrations=tuple(sorted(migrations_of(cls))),
         hooks=frozenset(name for name in HOOKS if callable(getattr(cls, name, None))),
+        concurrent=said.concurrent,
     )
 
 

@@ -58,6 +58,7 @@ class Interface:
     migrations: tuple[tuple[int, int], ...]
     hooks: frozenset[str]
     complete: bool = True
+    concurrent: bool = False  # may work on the same state at the same time as another version that says so
 
     @property
     def function_names(self) -> tuple[str, ...]:

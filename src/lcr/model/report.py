@@ -29,10 +29,10 @@ class Report(Jsonable):
     """How a replacement went that was committed, or (``outcome == "planned"``) how a dry run went."""
 
     outcome: str  # "committed" | "planned"
-    name: str
+    name: str  # of a group: "a + b", and in the same way the versions
     old: str
     new: str
-    kind: str  # "upgrade" | "downgrade" | "repair" | "rollback"
+    kind: str  # "upgrade" | "downgrade" | "repair" | "rollback"; "group" when its members differ in it
     pause: float = 0.0  # seconds from the first caller held to the gate's opening; 0.0 when nobody was held
     drained: int = 0  # calls that were inside when the gate closed, and were waited for
     held: int = 0  # calls that arrived while it was closed, and waited
@@ -40,6 +40,9 @@ class Report(Jsonable):
     stages: tuple[Stage, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what would serve after a restart, where that is something else
+    mode: str = "drain"  # "drain" | "immediate"
+    finishing: int = 0  # immediate: calls that were inside, and finish on the old version
+    members: tuple[Report, ...] = ()  # of a group: one for each; what was asked for comes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,20 @@ class Plan(Jsonable):
     touches: tuple[str, ...] = ()  # who holds references that will be served by the new
     schema: tuple[int, ...] = ()  # the chain of state schemas, such as (1, 2, 3); one entry when unchanged
     transfer: str = ""  # how the state moves
+    mode: str = "drain"  # "drain" | "immediate"
+    brings: tuple[str, ...] = ()  # what is replaced as well, because a new version needs it: "clock 1.0 -> 2.0"
+    members: tuple[Plan, ...] = ()  # of a group: one for each; what was asked for comes first
+
+    @property
+    def change(self) -> str:
+        """What would change: ``clock 1.0 -> 2.0``, or for a group that of each member."""
+        return " and ".join(member.change for member in self.members) or f"{self.name} {self.old} -> {self.new}"
+
+    @property
+    def serving(self) -> str:
+        """What serves as long as it is not done: ``clock 1.0 is serving``."""
+        olds = [f"{each.name} {each.old}" for each in self.members or (self,)]
+        return f"{' and '.join(olds)} {'is' if len(olds) == 1 else 'are'} serving"
 
     @property
     def accepted(self) -> bool:

@@ -1,4 +1,4 @@
-"""The engine: takes one wish at a time, refuses or carries it out, and writes down how it went."""
+"""The engine: takes one order at a time, refuses or carries it out, and writes down how it went."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from threading import get_ident
 from lcr.errors import Refused, RolledBack
 from lcr.feed import Feed, History
 from lcr.model.report import Plan, Record, Report
-from lcr.replacement.plan import Decision, Planner
+from lcr.replacement.plan import Joint, Planner
 from lcr.replacement.replacement import Limits, Parts, Replacement
-from lcr.replacement.target import Wish
+from lcr.replacement.target import Order
 from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 
@@ -38,72 +38,73 @@ class Engine:
         if self._worker != get_ident():  # a subscriber that closes the host would wait for itself
             self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
 
-    def plan(self, wish: Wish) -> Plan:
-        """Return the plan for a wish; the reasons against it are in it."""
-        return self._planner.decide(wish).plan
+    def plan(self, order: Order) -> Plan:
+        """Return the plan for an order; the reasons against it are in it."""
+        return self._planner.decide(order).plan
 
-    def refuse_from_inside(self, wish: Wish) -> None:
+    def refuse_from_inside(self, order: Order) -> None:
         """Raise :class:`Refused` when the calling thread is inside a call of what it wants replaced."""
         try:
-            self._refuse_from_inside(wish)
+            self._refuse_from_inside(order)
         except Refused as refusal:
-            self._write_refused(wish, refusal)
+            self._write_refused(order, refusal)
             raise
 
-    def _refuse_from_inside(self, wish: Wish) -> None:
-        for slot in self._parts.registry.of_name(wish.name):
+    def _refuse_from_inside(self, order: Order) -> None:
+        slots = [slot for wish in order.wishes for slot in self._parts.registry.of_name(wish.name)]
+        for slot in slots:
             for seat in list(slot.seats):
                 if is_on_this_stack(seat.gate.codes()):
                     raise Refused(
-                        f"cannot {wish.verb} {slot.interface} from inside one of its own calls: it would wait for that "
+                        f"cannot {order.verb} {slot.interface} from inside one of its own calls: it would wait for that "
                         f"call to end. It is serving. Ask from outside, from another thread or with the `lcr` command."
                     )
 
-    def carry_out(self, wish: Wish, limits: Limits, cancel: threading.Event | None = None) -> Report:
+    def carry_out(self, order: Order, limits: Limits, cancel: threading.Event | None = None) -> Report:
         """Do what is wished. Raises :class:`Refused` or :class:`RolledBack`; either is in the history as well.
 
         All of it happens on a thread of its own, which no signal handler interrupts. A KeyboardInterrupt here has it
         rolled back, unless it is committed already, and is raised when that is done; as does ``cancel``, from anywhere.
         """
-        self.refuse_from_inside(wish)
+        self.refuse_from_inside(order)
         cancel = cancel or threading.Event()
-        return uninterrupted(lambda: self._alone(wish, limits, cancel), "lcr-replacement", cancel.set)
+        return uninterrupted(lambda: self._alone(order, limits, cancel), "lcr-replacement", cancel.set)
 
-    def _alone(self, wish: Wish, limits: Limits, cancel: threading.Event) -> Report:
+    def _alone(self, order: Order, limits: Limits, cancel: threading.Event) -> Report:
         if not self._busy.acquire(blocking=False):
             refusal = Refused(
-                f"cannot {wish.verb} {wish.name}: another replacement is under way ({self.replacing}). Nothing was "
+                f"cannot {order.verb} {order.name}: another replacement is under way ({self.replacing}). Nothing was "
                 f"changed; try again when it has ended."
             )
-            self._write_refused(wish, refusal)
+            self._write_refused(order, refusal)
             raise refusal
         try:
             self._worker = get_ident()
-            self.replacing, self._cancel = f"{wish.action} {wish.name} {_to(wish)}".rstrip(), cancel
+            self.replacing, self._cancel = f"{order.action} {order.name} {order.to}".rstrip(), cancel
             if self._is_ended:
                 cancel.set()
-            return self._decide(wish, limits, cancel)
+            return self._decide(order, limits, cancel)
         finally:
             self.replacing, self._worker = None, 0
             self._busy.release()
 
-    def _decide(self, wish: Wish, limits: Limits, cancel: threading.Event) -> Report:
+    def _decide(self, order: Order, limits: Limits, cancel: threading.Event) -> Report:
         plan: Plan | None = None
         try:
-            decision = self._planner.decide(wish)
-            plan = decision.plan
-            _refuse(wish, plan)
+            joint = self._planner.decide(order)
+            plan = joint.plan
+            _refuse(order, plan)
         except Refused as refusal:
-            self._write_refused(wish, refusal, plan)
+            self._write_refused(order, refusal, plan)
             raise
-        return self._carry_out(wish, decision, limits, cancel)
+        return self._carry_out(order, joint, limits, cancel)
 
-    def _carry_out(self, wish: Wish, decision: Decision, limits: Limits, cancel: threading.Event) -> Report:
-        plan = decision.plan
-        about = (0, 0.0, wish.action, plan.name, plan.old, plan.new)
+    def _carry_out(self, order: Order, joint: Joint, limits: Limits, cancel: threading.Event) -> Report:
+        plan = joint.plan
+        about = (0, 0.0, order.action, plan.name, plan.old, plan.new)
         self._feed.tell("replacement.started", {"name": plan.name, "old": plan.old, "new": plan.new, "kind": plan.kind})
         try:
-            report = Replacement(self._parts, decision, limits, self._feed.tell, cancel).run()
+            report = Replacement(self._parts, joint, limits, self._feed.tell, cancel).run()
         except BaseException as error:
             stage = error.stage if isinstance(error, RolledBack) else ""
             self._write(Record(*about, "rolled_back", stage, str(error)), is_rehearsal=limits.dry_run)
@@ -111,9 +112,9 @@ class Engine:
         self._write(Record(*about, report.outcome, report=report), is_rehearsal=limits.dry_run)
         return report
 
-    def _write_refused(self, wish: Wish, refusal: Refused, plan: Plan | None = None) -> None:
-        versions = (plan.old, plan.new) if plan is not None else ("", _to(wish))
-        self._write(Record(0, 0, wish.action, wish.name, *versions, "refused", "plan", str(refusal)))
+    def _write_refused(self, order: Order, refusal: Refused, plan: Plan | None = None) -> None:
+        versions = (plan.old, plan.new) if plan is not None else ("", order.to)
+        self._write(Record(0, 0, order.action, order.name, *versions, "refused", "plan", str(refusal)))
 
     def _write(self, record: Record, *, is_rehearsal: bool = False) -> None:
         if not is_rehearsal:
@@ -121,15 +122,10 @@ class Engine:
         self._feed.tell("replacement.done", record.as_dict())
 
 
-def _to(wish: Wish) -> str:
-    return str(wish.to if wish.to is not None else wish.source or "")
-
-
-def _refuse(wish: Wish, plan: Plan) -> None:
+def _refuse(order: Order, plan: Plan) -> None:
     if not plan.accepted:
         raise Refused(
-            f"cannot {wish.verb} {plan.name} {plan.old} -> {plan.new}. Nothing was changed; {plan.name} {plan.old} "
-            f"is serving.",
+            f"cannot {order.verb} {plan.change}. Nothing was changed; {plan.serving}.",
             reasons=plan.reasons,
             advice=_ALLOW if any(" breaks its callers: " in reason for reason in plan.reasons) else "",
         )

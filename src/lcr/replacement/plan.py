@@ -16,8 +16,9 @@ from lcr.model.interface import Interface, schema_chain
 from lcr.model.report import Plan
 from lcr.model.resolver import load_order
 from lcr.replacement.cautions import after_a_restart, cautions
+from lcr.replacement.group import Group, Member, against_joint, find_group, in_order
 from lcr.replacement.state import attributes, exports
-from lcr.replacement.target import Candidate, Wish, find_candidate, find_slot, reasons_of_version
+from lcr.replacement.target import Candidate, Order, Wish, reasons_of_version
 from lcr.runtime.construct import has_hook
 from lcr.runtime.factory import Factory
 from lcr.runtime.handle import record_or_none
@@ -25,6 +26,7 @@ from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Seat, Slot
 
 _LISTED = 8  # attributes that a plan names
+IMMEDIATE_GROUP = "a group cannot be replaced in the mode immediate: calls inside would see both versions; use drain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +36,15 @@ class Decision:
     plan: Plan
     slot: Slot
     candidate: Candidate
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joint:
+    """What is carried out together: the plan of it all, and each member's, those first that others of them require."""
+
+    plan: Plan
+    members: tuple[Decision, ...]
 
 
 class Planner:
@@ -44,18 +55,24 @@ class Planner:
         self._catalog = catalog
         self._registry = registry
 
-    def decide(self, wish: Wish) -> Decision:
-        """Return the plan for a wish, with all reasons against it.
+    def decide(self, order: Order) -> Joint:
+        """Return the plan for an order, with all reasons against it.
 
-        Raises :class:`Refused` when there is nothing to plan: the place or the candidate cannot be told.
+        Raises :class:`Refused` when there is nothing to plan: a place or a candidate cannot be told.
         """
-        slot = find_slot(self._registry, wish)
-        candidate = find_candidate(self._factory, self._catalog, slot, wish)
-        return Decision(self._plan(wish, slot, candidate), slot, candidate)
+        group = find_group(self._factory, self._catalog, self._registry, order)
+        ordered, circle = in_order(group)
+        members = tuple(
+            Decision(self._plan(member, group, order.mode), member.slot, member.candidate, member.wish)
+            for member in ordered
+        )
+        plans = {decision.slot: decision.plan for decision in members}
+        return Joint(_together([plans[slot] for slot in group.slots], group, order.mode, circle), members)
 
-    def _plan(self, wish: Wish, slot: Slot, candidate: Candidate) -> Plan:
+    def _plan(self, member: Member, group: Group, mode: str) -> Plan:
+        slot, candidate, wish = member.slot, member.candidate, member.wish
         old, new = slot.interface, candidate.interface
-        loads, unmet = self._loads(slot, candidate)
+        loads, unmet = self._loads(member, group)
         # What is not known of a candidate before it is loaded is not compared; it is checked whole once it is loaded.
         known = old.functions if new.complete else [f for f in old.functions if f.name in new.function_names]
         breaks = mismatches(known, new.functions)
@@ -69,13 +86,14 @@ class Planner:
             kind=_kind(wish, slot, candidate),
             source=candidate.offer.source.text,
             reasons=(
-                *(() if is_back else reasons_of_version(slot, new)),
+                *(() if is_back else reasons_of_version(slot, new, group.slots)),
                 *self._taken(slot, new),
                 *_scope(old, new),
                 *(() if tolerated else (f"{new} breaks its callers: {text}" for text in breaks)),
                 *_schema(old, new, chain),
                 *_contents(slot, new),
                 *unmet,
+                *(against_immediate(slot, new) if mode == "immediate" else ()),
             ),
             warnings=(
                 *_warnings(breaks if tolerated else (), new, "a rollback may" if is_back else "allowed"),
@@ -86,6 +104,7 @@ class Planner:
             touches=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
             schema=chain or (old.schema, new.schema),
             transfer=transfer_of(slot, new, chain),
+            mode=mode,
         )
 
     def _taken(self, slot: Slot, new: Interface) -> Iterator[str]:
@@ -93,19 +112,25 @@ class Planner:
             if other is not slot and other.version == new.version:
                 yield f"{other.interface} serves already beside {slot.interface}, with a state of its own; release one of them"
 
-    def _loads(self, slot: Slot, candidate: Candidate) -> tuple[tuple[str, ...], list[str]]:
+    def _loads(self, member: Member, group: Group) -> tuple[tuple[str, ...], list[str]]:
         """Return what has to be loaded, the candidate last, and what of its requirements cannot be met."""
-        new, loads, unmet = candidate.interface, [], []
+        new = member.candidate.interface
+        loads: list[str] = []
+        unmet: list[str] = []
         for need in new.dependencies:
+            other = group.of_name(need.name)
+            if other is not None and other is not member:
+                unmet += against_joint(new, need, other)
+                continue
             try:
                 for choice in load_order(need.name, need.range, self._factory, (f"{new} requires",)):
                     if choice.candidate is not None:
                         loads.append(f"{choice.interface} from {choice.candidate.source.text}")
-                    if self._leads_to(slot, choice.interface):
-                        unmet.append(f"{new} requires {need.name}, which itself requires {slot.name}: a cycle")
+                    if self._leads_to(member.slot, choice.interface):
+                        unmet.append(f"{new} requires {need.name}, which itself requires {member.slot.name}: a cycle")
             except Refused as refusal:
                 unmet.append("; ".join(refusal.reasons))
-        return (*dict.fromkeys(loads), f"{new} from {candidate.offer.source.text}"), list(dict.fromkeys(unmet))
+        return (*dict.fromkeys(loads), f"{new} from {member.candidate.offer.source.text}"), list(dict.fromkeys(unmet))
 
     def _leads_to(self, slot: Slot, interface: Interface) -> bool:
         """Tell whether what serves (or would be loaded) for an interface depends on the place to be replaced."""
@@ -113,6 +138,33 @@ class Planner:
         if not serving:
             return any(need.name == slot.name for need in interface.dependencies)
         return slot in serving or any(slot in _below(seat) for s in serving for seat in s.seats)
+
+
+def _together(plans: list[Plan], group: Group, mode: str, circle: tuple[str, ...]) -> Plan:
+    """Return the plan of a whole group; of one alone, its own."""
+    if len(plans) == 1:
+        return plans[0]
+    kinds = {plan.kind for plan in plans}
+    return Plan(
+        name=" + ".join(plan.name for plan in plans),
+        old=" + ".join(plan.old for plan in plans),
+        new=" + ".join(plan.new for plan in plans),
+        kind=kinds.pop() if len(kinds) == 1 else "group",
+        source=", ".join(dict.fromkeys(plan.source for plan in plans)),
+        reasons=(
+            *(f"{plan.name}: {reason}" for plan in plans for reason in plan.reasons),
+            *circle,
+            *((IMMEDIATE_GROUP,) if mode == "immediate" else ()),
+        ),
+        warnings=tuple(f"{plan.name}: {text}" for plan in plans for text in plan.warnings),
+        notes=tuple(f"{plan.name}: {text}" for plan in plans for text in plan.notes),
+        loads=tuple(dict.fromkeys(text for plan in plans for text in plan.loads)),
+        touches=tuple(dict.fromkeys(text for plan in plans for text in plan.touches)),
+        transfer="; ".join(f"{plan.name}: {plan.transfer}" for plan in plans),
+        mode=mode,
+        brings=group.brought,
+        members=tuple(plans),
+    )
 
 
 def _below(seat: Seat) -> Iterator[Slot]:
@@ -151,6 +203,22 @@ def _contents(slot: Slot, new: Interface) -> Iterator[str]:
         yield (
             f"{slot.interface} is a {base.__name__}, whose contents are in no attribute: they move only with an export_state "
             f"of {slot.interface} and an import_state of {new}"
+        )
+
+
+def against_immediate(slot: Slot, new: Interface) -> Iterator[str]:
+    """Tell why state would be at risk if the new version took over while calls are inside the old one."""
+    old = slot.interface
+    names = dict.fromkeys(name for seat in slot.seats for name in attributes(seat.instance, seat.dependencies))
+    hooks = sorted({"export_state", "import_state"} & {*old.hooks, *new.hooks})
+    if not names and not hooks:
+        return
+    state = f"state ({', '.join([*names][:_LISTED])})" if names else f"state of its own ({', '.join(hooks)})"
+    if hooks or old.schema != new.schema or not (old.concurrent and new.concurrent):
+        yield (
+            f"in the mode immediate the state would be at risk: {old} has {state}, and calls inside would go on changing it "
+            f"while {new} works on it. Both must have the same schema, no export_state or import_state, and declare "
+            f"concurrent=True; or use the mode drain"
         )
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from lcr.errors import LcrError
 from lcr.model.component import migrations_of
 from lcr.model.contract import mismatches
-from lcr.replacement.plan import Decision, chain_of
+from lcr.replacement.plan import Decision, against_immediate, chain_of
 from lcr.replacement.state import Migration
 from lcr.runtime.construct import call_hook, has_hook
-from lcr.runtime.factory import Factory
+from lcr.runtime.factory import Factory, Joint, Request
 from lcr.runtime.gate import Aliases
-from lcr.runtime.handle import Handle
+from lcr.runtime.handle import Face, Handle, Record
+from lcr.runtime.release import Releaser
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
 from lcr.undo import undoing
@@ -30,9 +31,30 @@ class Prepared:
     dependencies: dict[str, Handle]
     aliases: Aliases  # of the new instance
     taken: frozenset[str]  # names that are no state: what it requires, and its functions
+    joined: list[Handle] = field(default_factory=list)  # of others that are prepared with it, and require it
+
+    def join(self, request: Request, releaser: Releaser, undo: ExitStack) -> Handle:
+        """Return a handle of the new instance itself, for what will take over together with it; undo: it is ended."""
+        face = Face(self.seat.slot.name, self.seat.slot.released_type)
+        face.show(self.aliases, ())
+        handle = face.new(Record(self.seat, request.wanted, request.holder, request.owner, releaser.release))
+        undoing(undo, self._leave, handle, face)
+        self.joined.append(handle)
+        return handle
+
+    def _leave(self, handle: Handle, face: Face) -> None:
+        self.joined[:] = [other for other in self.joined if other is not handle]
+        face.show({}, ())
+        face.end(handle)
+
+    def admit_joined(self) -> None:
+        """Have those handles be like all others: the new instance serves. Called under the registry's lock."""
+        for handle in self.joined:
+            self.seat.references[id(handle)] = handle
+            self.seat.face.adopt(handle)
 
 
-def load_new(factory: Factory, shelf: Shelf, decision: Decision, allow_break: bool, undo: ExitStack) -> Served:
+def load_new(factory: Factory, shelf: Shelf, decision: Decision, undo: ExitStack) -> Served:
     """Load the candidate beside the old; compare the contract again, now that all of it is known."""
     candidate = decision.candidate
     if candidate.kept is not None:
@@ -43,16 +65,19 @@ def load_new(factory: Factory, shelf: Shelf, decision: Decision, allow_break: bo
         return Served(kept.interface, kept.cls, kept.offer, kept.loaded)
     served = factory.load(candidate.offer, undo, bundle=candidate.bundle, fresh=True)
     breaks = mismatches(decision.slot.interface.functions, served.interface.functions)
-    if breaks and not allow_break:
+    if breaks and not decision.wish.allow_break:
         raise LcrError(f"{served.interface} breaks its callers: {'; '.join(breaks)}")
     if chain_of(decision.slot, served.interface) is None:
         raise LcrError(f"{served.interface} has no migration from schema {decision.slot.interface.schema}")
+    risks = list(against_immediate(decision.slot, served.interface)) if decision.plan.mode == "immediate" else []
+    if risks:
+        raise LcrError("; ".join(risks))
     return served
 
 
-def prepare_seat(factory: Factory, served: Served, seat: Seat, undo: ExitStack) -> Prepared:
+def prepare_seat(factory: Factory, served: Served, seat: Seat, joint: Joint, undo: ExitStack) -> Prepared:
     """Construct the candidate for one seat, with the context of what it replaces, and have it test itself."""
-    dependencies, instance = factory.construct(served, seat, undo)
+    dependencies, instance = factory.construct(served, seat, undo, joint)
     if has_hook(instance, "self_test") and call_hook(instance, "self_test") is False:
         raise LcrError(f"the self-test of {served.interface} returned False")
     return Prepared(

@@ -11,6 +11,10 @@ commit   the gates open on the new: the point of no return                      
 retire   the old hands over, is emptied, its needs are released                  none: what fails is reported
 ======== ======================================================================= ==============================
 
+In the mode ``immediate`` there is no quiesce: the gates are led to the new while calls are inside, which finish on the old;
+it is retired when the last of them has ended (``leaving.py``). Several places are changed together or not at all: each
+stage is done for all of them before the next begins.
+
 What fails at the stage "plan" is ``Refused``; at "prepare", "quiesce" or "transfer" it is ``RolledBack``, with that stage.
 """
 
@@ -19,35 +23,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from lcr.errors import LcrError, RolledBack
-from lcr.model.report import Report, Stage
-from lcr.replacement.plan import Decision
-from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
-from lcr.replacement.rehearse import rehearse
-from lcr.replacement.retire import Old, hand_over, take_apart
-from lcr.replacement.runner import Abandoned, Hung, Runner
-from lcr.replacement.state import Migration
+from lcr.model.report import Plan, Report, Stage
+from lcr.replacement.change import Change
+from lcr.replacement.leaving import Leaving
+from lcr.replacement.plan import Joint
+from lcr.replacement.retire import Old, retire
+from lcr.replacement.runner import Abandoned, Runner
 from lcr.replacement.telling import NotDrained, rolled_back, tell, threads_of
-from lcr.replacement.transfer import runs_foreign_code, transfer
-from lcr.runtime.factory import Factory
+from lcr.runtime.alias import Alias
+from lcr.runtime.factory import Factory, Request
+from lcr.runtime.handle import Handle
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
 from lcr.runtime.shelf import Shelf
-from lcr.runtime.slot import Seat, Served
+from lcr.runtime.slot import Served
 from lcr.runtime.stop import Stop
 from lcr.runtime.turns import Turns
 
 _log = logging.getLogger("lcr")
 
 Tell = Callable[[str, Mapping[str, Any]], None]  # told of each event: its kind, its data
-Steps = Sequence[tuple[str, Migration]]
-Moves = Sequence[tuple[Prepared, bool]]  # whose state moves, and whether an author's hook takes part
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,6 @@ class Limits:
     deadline: float = 5.0  # from the gate's closing to its opening
     prepare_timeout: float = 30.0  # for each step of an author's code outside of that
     dry_run: bool = False
-    allow_break: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +70,31 @@ class Parts:
     releaser: Releaser
     turns: Turns
     abandoned: Abandoned
+    leaving: Leaving
 
 
 class Replacement:
-    """One replacement; :meth:`run` is called once, on a thread that no signal interrupts.
+    """One replacement, of one place or of several together; :meth:`run` is called once, on a thread that no signal
+    interrupts.
 
     ``cancel`` has it rolled back, unless it is past the point of no return.
     """
 
-    def __init__(self, parts: Parts, decision: Decision, limits: Limits, tell: Tell, cancel: threading.Event) -> None:
+    def __init__(self, parts: Parts, joint: Joint, limits: Limits, tell: Tell, cancel: threading.Event) -> None:
         self._parts = parts
-        self._slot = decision.slot
-        self._decision = decision
-        self._plan = decision.plan
+        self._plan = joint.plan
         self._limits = limits
         self._tell = tell
         self._late: list[tuple[str, dict[str, Any]]] | None = None  # events kept back while callers are held
-        self._runner = Runner(f"lcr-{decision.slot.name}", parts.abandoned, limits.prepare_timeout)
+        self._runner = Runner(f"lcr-{joint.plan.name}", parts.abandoned, limits.prepare_timeout)
+        self._changes = tuple(Change(each, self._runner, limits.prepare_timeout) for each in joint.members)
         self._stage = ""
         self._stages: list[Stage] = []
-        self._warnings = list(decision.plan.warnings)
-        self._seen = {"pause": 0.0, "drained": 0, "held": 0, "moved": 0}
+        self._warnings = list(joint.plan.warnings)
+        self._seen = {"pause": 0.0, "drained": 0, "held": 0, "finishing": 0}
         self._cancelled = cancel
-        self._undo: dict[Seat, ExitStack] = {}  # what was prepared for each instance; one may be released meanwhile
         self._is_committed = False
         self._not_undone: list[ExitStack] = []
-        self._served: Served | None = None  # the candidate, once it is loaded
 
     def run(self) -> Report:
         """Carry it out. Raises :class:`RolledBack` when it could not be done; then the old serves, unharmed."""
@@ -105,93 +104,89 @@ class Replacement:
         except BaseException as error:
             if not self._is_committed:
                 raise self._rolled_back(error) from error
-            _log.exception("after the commit of %s %s", self._plan.name, self._plan.new)
+            _log.exception("after the commit of %s", self._plan.change)
             self._warnings.append(
                 f"{self._plan.new} serves, but cleaning up after {self._plan.old} failed: {tell(error)}"
             )
         finally:
             self._runner.close()
         if self._limits.dry_run:
-            self._warnings += threads_of(self._served, "destruct")
+            self._warnings += [text for change in self._changes for text in threads_of(change.served, "destruct")]
         return self._report()
 
     def _forward(self, undo: ExitStack) -> None:
         with self._timed("prepare"):
-            served = self._served = self._step("loading it", self._load, undo)
-            prepared = self._prepare(served, {}, undo)
+            for change in self._changes:
+                change.load(self._parts.factory, self._parts.shelf, undo)
+            self._prepare(undo)
         if self._limits.dry_run:
             with self._timed("transfer"):
-                self._rehearse(served, prepared, undo)
+                self._warnings += [text for change in self._changes for text in change.rehearse(undo)]
             return
-        with self._parts.turns.of(self._slot.name, self._limits.prepare_timeout):
+        with ExitStack() as turns:
+            for name in sorted({change.slot.name for change in self._changes}):
+                turns.enter_context(self._parts.turns.of(name, self._limits.prepare_timeout))
             self._stage = "prepare"
-            prepared = self._prepare(served, prepared, undo)  # who came while it was being prepared
-            old = self._exchange(served, prepared, undo)
-            dropped = self._keep_one_generation()
-        with self._timed("retire"):
-            self._retire(old, dropped)
+            self._prepare(undo)  # who came while it was being prepared
+            old = self._switch(undo)
+            dropped = [(change, change.keep_one_generation()) for change in self._changes]
+        self._retire(old, dropped)
 
-    # -- prepare ----------------------------------------------------------------------------------------------------
+    def _prepare(self, undo: ExitStack) -> None:
+        for change in self._changes:
+            change.prepare(self._parts.factory, self._joint, undo)
 
-    def _step(self, what: str, step: Callable[[ExitStack], Any], undo: ExitStack) -> Any:
-        return self._runner.run(what, step, self._limits.prepare_timeout, undo)
-
-    def _load(self, undo: ExitStack) -> Served:
-        parts = self._parts
-        return load_new(parts.factory, parts.shelf, self._decision, self._limits.allow_break, undo)
-
-    def _prepare(self, served: Served, done: dict[Seat, Prepared], undo: ExitStack) -> dict[Seat, Prepared]:
-        """Prepare for every seat there is that is not prepared yet; leave out those that are gone."""
-        seats = list(self._slot.seats)
-        if not seats:
-            raise LcrError(
-                f"the last reference to {self._slot.name} was released meanwhile: nothing is left to replace"
-            )
-        for seat in seats:
-            if seat not in done:
-                what = "its constructor or self-test"
-                own = self._undo[seat] = undo.enter_context(ExitStack())
-                done[seat] = self._step(what, partial(prepare_seat, self._parts.factory, served, seat), own)
-        for seat in [seat for seat in done if seat not in seats]:
-            del done[seat]
-            self._undo.pop(seat).close()
-        return {seat: done[seat] for seat in seats}
-
-    def _rehearse(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
-        steps = migrations(self._slot, served)
-        for each in prepared.values():
-            moved, warnings = self._step("importing the state", partial(rehearse, each, steps), undo)
-            self._seen["moved"] += moved
-            self._warnings += warnings
+    def _joint(self, request: Request, undo: ExitStack) -> Handle | None:
+        """Give a handle of what is to serve after this same replacement, where that is required."""
+        for change in self._changes:
+            if change.slot.name == request.name:
+                return next(iter(change.prepared.values())).join(request, self._parts.releaser, undo)
+        return None
 
     # -- quiesce, transfer, commit ----------------------------------------------------------------------------------
 
-    def _exchange(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> list[Old]:
+    def _switch(self, undo: ExitStack) -> list[tuple[Change, Old, list[Alias]]]:
+        """Do what nobody may see half of; return what is replaced, each with the functions that may run in it still."""
         # Whatever can be computed before anybody is held, is.
         self._refuse_cancelled()
-        names = self._slot.interface.function_names
-        spares = {seat.gate: seat.gate.make(seat.instance, names) for seat in prepared}
-        stop = Stop(spares, progress=self._progress, cancelled=self._cancelled.is_set)
-        aliases = {seat.gate: each.aliases for seat, each in prepared.items()}
-        old = [Old(str(self._slot.interface), seat.instance, seat.dependencies) for seat in prepared]
-        steps = migrations(self._slot, served)
-        moves = [(each, runs_foreign_code(each, steps)) for each in prepared.values()]
-        with self._leading_handles(prepared), self._held_back():
-            with stop:
-                deadline = time.monotonic() + self._limits.deadline
-                with self._timed("quiesce"):
-                    self._quiesce(stop, deadline)
-                with self._timed("transfer"):
-                    self._transfer(moves, steps, deadline, undo)
-                with self._timed("commit"):
-                    self._refuse_cancelled()
-                    self._commit(served, prepared, undo)
-                    stop.open(aliases)
-                    opened = time.monotonic()
-            first = stop.first_held()
-            self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
+        for change in self._changes:
+            change.make_ready()
+        old = [(change, each) for change in self._changes for each in change.old()]
+        with self._leading_handles(), self._held_back():
+            if self._plan.mode == "immediate":
+                running = self._flip(undo)
+            else:
+                self._exchange(undo)
+                running = [[] for _ in old]
         self._not_undone.clear()
-        return old
+        return [(change, each, aliases) for (change, each), aliases in zip(old, running, strict=True)]
+
+    def _exchange(self, undo: ExitStack) -> None:
+        spares = {gate: spare for change in self._changes for gate, spare in change.spares().items()}
+        aliases = {gate: new for change in self._changes for gate, new in change.aliases().items()}
+        stop = Stop(spares, progress=self._progress, cancelled=self._cancelled.is_set)
+        with stop:
+            deadline = time.monotonic() + self._limits.deadline
+            with self._timed("quiesce"):
+                self._quiesce(stop, deadline)
+            with self._timed("transfer"):
+                self._transfer(deadline, undo)
+            with self._timed("commit"):
+                self._commit(undo)
+                stop.open(aliases)
+                opened = time.monotonic()
+        first = stop.first_held()
+        self._seen |= {"held": stop.held(), "pause": opened - first if first is not None else 0.0}
+
+    def _flip(self, undo: ExitStack) -> list[list[Alias]]:
+        """Serve the new at once; return for each old instance the functions that calls are inside of."""
+        with self._timed("transfer"):
+            self._transfer(time.monotonic() + self._limits.deadline, undo)
+        with self._timed("commit"):
+            self._commit(undo)
+            running = [gate.flip(new) for change in self._changes for gate, new in change.aliases().items()]
+        self._seen["finishing"] = sum(alias.inside() for aliases in running for alias in aliases)
+        return running
 
     def _refuse_cancelled(self) -> None:
         if self._cancelled.is_set():
@@ -204,81 +199,53 @@ class Replacement:
         if not drained:
             raise NotDrained(stop, self._limits.deadline)
 
-    def _transfer(self, moves: Moves, steps: Steps, deadline: float, undo: ExitStack) -> None:
-        for each, is_foreign in moves:
-            if is_foreign:
-                left = deadline - time.monotonic()
-                moved = self._move(each, steps, left, undo)
-            else:
-                moved = transfer(each, steps, undo)
-            self._seen["moved"] += moved
+    def _transfer(self, deadline: float, undo: ExitStack) -> None:
+        for change in self._changes:
+            change.transfer(deadline, undo)
 
-    def _move(self, each: Prepared, steps: Steps, timeout: float, undo: ExitStack) -> int:
-        try:
-            return self._runner.run("moving the state", partial(transfer, each, steps), timeout, undo)
-        except Hung:
-            # The new instance may hold what is the old one's, and its thread may still write: no destructor may meet it.
-            self._undo[each.seat].pop_all()
-            raise
-
-    def _commit(self, served: Served, prepared: Mapping[Seat, Prepared], undo: ExitStack) -> None:
+    def _commit(self, undo: ExitStack) -> None:
+        self._refuse_cancelled()
         # From here on nothing is taken back, and nothing below can raise. What the stacks hold is dropped when the gates
         # are open: it may have finalizers, which may call in.
-        self._not_undone = [stack.pop_all() for stack in (undo, *self._undo.values())]
+        self._not_undone = [
+            undo.pop_all(),
+            *(stack for change in self._changes for stack in change.keep_what_was_done()),
+        ]
         self._is_committed = True
-        for seat, each in prepared.items():
-            seat.instance, seat.dependencies = each.instance, each.dependencies
-        slot = self._slot
-        self._before = (slot.served, slot.previous)
-        slot.served = served
-        slot.generation, slot.since = slot.generation + 1, time.time()
+        for change in self._changes:
+            change.commit()
 
     @contextmanager
-    def _leading_handles(self, prepared: Mapping[Seat, Prepared]) -> Iterator[None]:
+    def _leading_handles(self) -> Iterator[None]:
         """At the end give every handle what serves now, the new or the old, so that its calls take no detour."""
         try:
             yield
         finally:
-            self._lead_handles(prepared)
-
-    def _lead_handles(self, prepared: Mapping[Seat, Prepared]) -> None:
-        if self._slot.served.loaded is not None:
-            self._parts.shelf.approve(self._slot.served.loaded)
-        with self._parts.registry.lock:
-            self._parts.registry.note(self._slot)
-            for seat in prepared:
-                seat.lead_handles()
+            for change in self._changes:
+                change.lead_handles(self._parts.registry, self._parts.shelf)
+                if self._is_committed:
+                    change.admit_joined(self._parts.registry)
 
     # -- retire -----------------------------------------------------------------------------------------------------
 
-    def _keep_one_generation(self) -> list[Served]:
-        """Keep what a rollback goes back to from now on; return what nothing goes back to any more."""
-        replaced, before = self._before
-        self._slot.previous = kept = self._to_keep(replaced, before)
-        return [served for served in (replaced, before) if served is not None and served is not kept]
+    def _retire(self, old: list[tuple[Change, Old, list[Alias]]], dropped: list[tuple[Change, list[Served]]]) -> None:
+        """Take the old apart: those first that required others."""
+        later = [(change, each, aliases) for change, each, aliases in old if any(alias.inside() for alias in aliases)]
+        for change, each, aliases in later:
+            hold = self._parts.shelf.held(change.replaced.loaded)
+            self._parts.leaving.wait(each, aliases, self._parts.releaser, hold, self._tell)
+        with self._timed("retire"):
+            for change, each, aliases in reversed(old):
+                if (change, each, aliases) not in later:
+                    self._warnings += retire(each, self._parts.releaser, self._step)
+            for change, rest in dropped:
+                if change not in [waits for waits, _, _ in later]:
+                    self._warnings += threads_of(change.replaced, "retire")
+                for served in rest:
+                    self._parts.releaser.drop(served)
 
-    def _to_keep(self, replaced: Served, before: Served | None) -> Served | None:
-        if self._plan.kind == "rollback":
-            return None
-        served = self._slot.served
-        is_the_same = served.sha == replaced.sha and served.interface.version == replaced.interface.version
-        # The same bytes once more are no step that anybody wants to go back.
-        return before if is_the_same and served.sha and before is not None else replaced
-
-    def _retire(self, old: list[Old], dropped: Iterable[Served]) -> None:
-        for each in old:
-            try:
-                self._step("retiring the old version", partial(hand_over, each), ExitStack())
-            except BaseException as error:
-                self._warnings.append(f"{each.label} did not retire cleanly: {tell(error)}")
-            try:
-                apart = partial(take_apart, each, self._parts.releaser)
-                self._warnings += self._step("taking the old version apart", apart, ExitStack())
-            except BaseException as error:
-                self._warnings.append(f"{each.label} was not taken apart to the end: {tell(error)}")
-        self._warnings += threads_of(self._before[0], "retire")
-        for served in dropped:
-            self._parts.releaser.drop(served)
+    def _step(self, what: str, step: Callable[[ExitStack], Any]) -> Any:
+        return self._runner.run(what, step, self._limits.prepare_timeout, ExitStack())
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -289,13 +256,13 @@ class Replacement:
         began = time.monotonic()
         yield
         self._stages.append(Stage(stage, time.monotonic() - began))
-        self._say("stage.done", stage=stage, seconds=self._stages[-1].seconds, **self._seen)
+        self._say("stage.done", stage=stage, seconds=self._stages[-1].seconds, moved=self._moved, **self._seen)
 
     def _progress(self, message: str) -> None:
-        self._tell("progress", {"name": self._slot.name, "stage": self._stage, "message": message})
+        self._tell("progress", {"name": self._plan.name, "stage": self._stage, "message": message})
 
     def _say(self, kind: str, **data: Any) -> None:
-        data = {"name": self._slot.name, **data}
+        data = {"name": self._plan.name, **data}
         if self._late is None:
             self._tell(kind, data)
         else:
@@ -313,22 +280,36 @@ class Replacement:
             for kind, data in late[1:]:
                 self._tell(kind, data)
 
+    @property
+    def _moved(self) -> int:
+        return sum(change.moved for change in self._changes)
+
     def _report(self) -> Report:
-        plan = self._plan
+        return self._report_of(
+            self._plan,
+            moved=self._moved,
+            stages=tuple(self._stages),
+            warnings=tuple(self._warnings),
+            members=tuple(
+                self._report_of(change.plan, moved=change.moved) for change in self._changes if self._plan.members
+            ),
+        )
+
+    def _report_of(self, plan: Plan, **more: Any) -> Report:
         return Report(
             outcome="planned" if self._limits.dry_run else "committed",
             name=plan.name,
             old=plan.old,
             new=plan.new,
             kind=plan.kind,
-            stages=tuple(self._stages),
-            warnings=tuple(self._warnings),
             notes=plan.notes,
+            mode=plan.mode,
+            **more,
             **self._seen,  # type: ignore[arg-type]
         )
 
     def _rolled_back(self, error: BaseException) -> RolledBack:
-        notes = [*getattr(error, "__notes__", ()), *threads_of(self._served, "destruct")]
-        return rolled_back(
-            self._plan, self._stage, error, notes, dry_run=self._limits.dry_run, serves=bool(self._slot.seats)
-        )
+        notes = list(getattr(error, "__notes__", ()))
+        notes += [text for change in self._changes for text in threads_of(change.served, "destruct")]
+        serves = all(change.slot.seats for change in self._changes)
+        return rolled_back(self._plan, self._stage, error, notes, dry_run=self._limits.dry_run, serves=serves)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from lcr.errors import LcrError
 from lcr.replacement.state import empty, exports
+from lcr.replacement.telling import tell
 from lcr.runtime.construct import call_hook, destruct, has_hook
 from lcr.runtime.handle import Handle
 from lcr.runtime.release import Releaser
@@ -20,6 +23,20 @@ class Old:
     label: str
     instance: object
     dependencies: Mapping[str, Handle]
+
+
+def retire(old: Old, releaser: Releaser, run: Callable[[str, Callable[[ExitStack], Any]], Any]) -> list[str]:
+    """Have an old instance hand over, and take it apart; return what went wrong. ``run`` runs the author's code."""
+    warnings: list[str] = []
+    try:
+        run("retiring the old version", partial(hand_over, old))
+    except BaseException as error:
+        warnings.append(f"{old.label} did not retire cleanly: {tell(error)}")
+    try:
+        warnings += run("taking the old version apart", partial(take_apart, old, releaser))
+    except BaseException as error:
+        warnings.append(f"{old.label} was not taken apart to the end: {tell(error)}")
+    return warnings
 
 
 def hand_over(old: Old, undo: ExitStack) -> None:

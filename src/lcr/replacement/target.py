@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,7 @@ from lcr.model.interface import Interface
 from lcr.model.report import Problem
 from lcr.model.version import Range, Version
 from lcr.runtime.factory import Factory
+from lcr.runtime.handle import Record
 from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Served, Slot
 
@@ -33,6 +34,35 @@ class Wish:
     def verb(self) -> str:
         """The action as a verb of a sentence."""
         return "roll back" if self.action == "rollback" else self.action
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One or several wishes that are carried out together or not at all."""
+
+    wishes: tuple[Wish, ...]
+    mode: str = "drain"
+
+    @property
+    def action(self) -> str:
+        """What is asked for, of all alike."""
+        return self.wishes[0].action
+
+    @property
+    def verb(self) -> str:
+        """The action as a verb of a sentence."""
+        return self.wishes[0].verb
+
+    @property
+    def name(self) -> str:
+        """The names of what is meant."""
+        return " + ".join(wish.name for wish in self.wishes)
+
+    @property
+    def to(self) -> str:
+        """The versions that are wished for, as far as they are."""
+        wished = [str(wish.to if wish.to is not None else wish.source or "") for wish in self.wishes]
+        return " + ".join(wished) if any(wished) else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +117,9 @@ def _listed(slots: Iterable[Slot]) -> list[str]:
     return [f"serving: {slot.interface} from {slot.served.source}" for slot in slots]
 
 
-def find_candidate(factory: Factory, catalog: Catalog, slot: Slot, wish: Wish) -> Candidate:
+def find_candidate(
+    factory: Factory, catalog: Catalog, slot: Slot, wish: Wish, group: Container[Slot] = ()
+) -> Candidate:
     """Return the candidate that a wish names. Raises :class:`Refused` with everything that was found instead."""
     if wish.action == "rollback":
         return _previous(slot)
@@ -101,7 +133,7 @@ def find_candidate(factory: Factory, catalog: Catalog, slot: Slot, wish: Wish) -
         if not fits:
             raise _none(slot, f"version {wish.to} of it is not on the path", offers, catalog.problems())
         return _read(catalog, fits[0])
-    return _highest(catalog, slot, offers)
+    return _highest(catalog, slot, offers, group)
 
 
 def _previous(slot: Slot) -> Candidate:
@@ -137,9 +169,9 @@ def _why_not_offered(slot: Slot, wish: Wish, offers: Iterable[Offer], problems: 
     return f"{wish.source} does not offer {slot.name}{f' {wish.to}' if wish.to is not None else ''}"
 
 
-def _highest(catalog: Catalog, slot: Slot, offers: list[Offer]) -> Candidate:
+def _highest(catalog: Catalog, slot: Slot, offers: list[Offer], group: Container[Slot]) -> Candidate:
     finals = [o for o in offers if not o.interface.version.parsed.is_prerelease or o.interface.version == slot.version]
-    may = [o for o in finals if not reasons_of_version(slot, o.interface)]
+    may = [o for o in finals if not reasons_of_version(slot, o.interface, group)]
     if not may:
         searched = ", ".join(map(str, catalog.path)) or "no folder"
         what = f"nothing on the path ({searched}) may stand in for it"
@@ -163,18 +195,26 @@ def _read(catalog: Catalog, offer: Offer) -> Candidate:
         raise Refused(f"cannot read {offer.interface}: {problem}") from problem
 
 
-def reasons_of_version(slot: Slot, new: Interface) -> list[str]:
+def reasons_of_version(slot: Slot, new: Interface, group: Container[Slot] = ()) -> list[str]:
     """Tell for whom a version may not stand in for what serves; an equal version may always.
+
+    Holders that are replaced in the same ``group`` are not asked: what takes their place has needs of its own.
 
     For each holder it must replace the version that serves, or fit the range that the holder gave. A holder without a
     range has said nothing about versions to come, so only ``replaces`` speaks for it.
     """
     if new.version == slot.version or new.replaces.covers(slot.version):
         return []
-    ranges: dict[str, Range] = {f"{kept.holder} ({kept.range.text or 'any'})": kept.range for kept in slot.records()}
+    ranges: dict[str, Range] = {
+        f"{kept.holder} ({kept.range.text or 'any'})": kept.range for kept in slot.records() if not _goes(kept, group)
+    }
     against = [holder for holder, given in ranges.items() if given.is_any or not given.admits(new.version)]
     replaces = new.replaces.text or "no other version"
     return [f"{new} replaces {replaces}, not {slot.version}, which {holder} refers to" for holder in against]
+
+
+def _goes(kept: Record, group: Container[Slot]) -> bool:
+    return kept.owner is not None and kept.owner.slot in group
 
 
 def _none(slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Problem], advice: str = "") -> Refused:

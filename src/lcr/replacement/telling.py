@@ -37,11 +37,12 @@ def rolled_back(
     """Return the error for a replacement that failed at a stage and was undone."""
     why = error.whole() if isinstance(error, NotDrained) else tell(error)
     why += "".join(f" ({note})" for note in notes)
-    now = f"{plan.name} {plan.old} is serving, with its own state." if serves else "nothing serves."
+    own = "its own state" if not plan.members else "their own states"
+    now = f"{plan.serving}, with {own}." if serves else "nothing serves."
     action = "roll back" if plan.kind == "rollback" else "replace"
-    text = f"cannot {action} {plan.name} {plan.old} -> {plan.new}: {why}. Rolled back at {stage}; {now}"
+    text = f"cannot {action} {plan.change}: {why}. Rolled back at {stage}; {now}"
     if dry_run:
-        text = f"the dry run of {plan.name} {plan.old} -> {plan.new} failed at {stage}: {why}. {now}"
+        text = f"the dry run of {plan.change} failed at {stage}: {why}. {now}"
     return RolledBack(text, stage=stage, cause=_cause(error), advice=_advice(stage, error, plan.name))
 
 

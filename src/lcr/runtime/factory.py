@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -33,6 +33,10 @@ class Request:
     context: object = None
     holder: str = "app"
     owner: Seat | None = None
+
+
+# Gives a handle of what is to serve together with whoever asks, or None; the stack takes it back.
+Joint = Callable[[Request, ExitStack], Handle | None]
 
 
 class Factory:
@@ -172,13 +176,21 @@ class Factory:
         except BaseException as error:
             raise _failed(offer, f"loading {offer.source.text}", error) from error
 
-    def construct(self, served: Served, seat: Seat, undo: ExitStack) -> tuple[dict[str, Handle], object]:
-        """Reference what a version requires, in order, then construct it; ``undo`` takes both back."""
+    def construct(
+        self, served: Served, seat: Seat, undo: ExitStack, joint: Joint = lambda request, undo: None
+    ) -> tuple[dict[str, Handle], object]:
+        """Reference what a version requires, in order, then construct it; ``undo`` takes both back.
+
+        ``joint`` is asked first: what is replaced in the same step is required in the version that is to serve.
+        """
         dependencies: dict[str, Handle] = {}
         for need in served.interface.dependencies:
             request = Request(need.name, need.range, holder=str(served.interface), owner=seat)
-            dependencies[need.attribute] = handle = self.reference(request)
-            undoing(undo, self._releaser.release, handle)
+            handle = joint(request, undo)
+            if handle is None:
+                handle = self.reference(request)
+                undoing(undo, self._releaser.release, handle)
+            dependencies[need.attribute] = handle
         try:
             instance = construct(served.cls, dependencies, seat.context)
         except KeyboardInterrupt:

@@ -135,6 +135,14 @@ class Gate:
         self._spare, self._codes = {}, {}  # after the state: who still sees it holding uses the spare ones
         self._wake()
 
+    def flip(self, aliases: Aliases) -> list[Alias]:
+        """Serve through these at once, without holding anybody; return those that calls may be inside of. Never raises."""
+        before, self.serving = list(self.serving.values()), aliases
+        self._elders = [*self._elders, *before]
+        for alias in before:
+            alias.redirect()
+        return self._elders
+
     def end(self) -> None:
         """Serve nothing any more: those who wait, and every call to come, get :class:`HandleReleased`."""
         ended, self.serving = self.serving, {}
@@ -158,11 +166,7 @@ class Gate:
 
     def inside(self, *, exactly: bool = False) -> int:
         """Count the calls inside; too many at most, never too few. ``exactly`` asks the census, a walk of the heap."""
-        aliases = list(self.aliases())
-        found = sum(alias.inside() for alias in aliases)
-        if exactly and found:
-            found = _exactly_inside(aliases)
-        return found + len(self._passing)
+        return count_inside(list(self.aliases()), exactly=exactly) + len(self._passing)
 
     def forget_elders(self) -> None:
         """Drop the aliases of drains given up that nobody is inside of any more."""
@@ -256,7 +260,11 @@ class Gate:
         return any(alias.may_suspend and alias.inside() > 0 for alias in self.aliases())
 
 
-def _exactly_inside(aliases: list[Alias]) -> int:
+def count_inside(aliases: list[Alias], *, exactly: bool = False) -> int:
+    """Count the calls inside these; too many at most, never too few. ``exactly`` asks the census, a walk of the heap."""
+    found = sum(alias.inside() for alias in aliases)
+    if not exactly or not found:
+        return found
     before = known_references(aliases)
     counts = {alias: alias.counts() for alias in aliases}
     after = known_references(aliases)  # only what was there before and after is surely among what was counted

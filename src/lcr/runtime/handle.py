@@ -115,6 +115,10 @@ class Face:
         for handle in handles if is_worn else ():
             _type.__set__(handle, self.type)
 
+    def adopt(self, handle: Handle) -> None:
+        """Have a handle that another face made be one of these."""
+        _type.__set__(handle, self.type)
+
     def let_go(self, instance: object) -> None:
         """Have every handle call the instance itself from now on: no host is left that could replace it."""
         for name, alias in self._shown.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from lcr.loaders.python import LoadedModule, load
 from lcr.loaders.source import Bundle
@@ -53,6 +55,13 @@ class Shelf:
         """Count one more user of a module that has one. Undo: :meth:`give_back`."""
         with self._lock:
             self._users[loaded] += 1
+
+    def held(self, loaded: LoadedModule | None) -> Callable[[], None]:
+        """Count one more user; return what counts it off again."""
+        if loaded is None:
+            return lambda: None
+        self.keep(loaded)
+        return partial(self.give_back, loaded)
 
     def give_back(self, loaded: LoadedModule) -> None:
         """Count one user less; unload the module with its last."""
