@@ -284,15 +284,16 @@ class Replacement:
     def _moved(self) -> int:
         return sum(change.moved for change in self._changes)
 
+    def _moved_by(self, plan: Plan) -> int:
+        return next(change.moved for change in self._changes if change.plan is plan)
+
     def _report(self) -> Report:
         return self._report_of(
             self._plan,
             moved=self._moved,
             stages=tuple(self._stages),
             warnings=tuple(self._warnings),
-            members=tuple(
-                self._report_of(change.plan, moved=change.moved) for change in self._changes if self._plan.members
-            ),
+            members=tuple(self._report_of(plan, moved=self._moved_by(plan)) for plan in self._plan.members),
         )
 
     def _report_of(self, plan: Plan, **more: Any) -> Report:
