@@ -15,17 +15,30 @@ if TYPE_CHECKING:
     from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
     from lcr.host import Host
     from lcr.model.component import interface, requires
-    from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
+    from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot
+    from lcr.runtime.live import live
 
 _HOMES = {
     "lcr.errors": ("DestructorFailed", "HandleReleased", "LcrError", "NoSuchFunction", "Refused", "RolledBack"),
     "lcr.host": ("Host",),
     "lcr.model.component": ("interface", "requires"),
-    "lcr.model.report": ("Catalogue", "Event", "InterfaceStatus", "Plan", "Record", "Report", "Snapshot"),
+    "lcr.model.report": (
+        "Call",
+        "Catalogue",
+        "Event",
+        "InterfaceStatus",
+        "Leak",
+        "Plan",
+        "Record",
+        "Report",
+        "Snapshot",
+    ),
+    "lcr.runtime.live": ("live",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Call",
     "Catalogue",
     "DestructorFailed",
     "Event",
@@ -33,6 +46,7 @@ __all__ = [
     "Host",
     "InterfaceStatus",
     "LcrError",
+    "Leak",
     "NoSuchFunction",
     "Plan",
     "Record",
@@ -41,6 +55,7 @@ __all__ = [
     "RolledBack",
     "Snapshot",
     "interface",
+    "live",
     "requires",
 ]
 

@@ -25,6 +25,10 @@ class Feed:
         self._subscribers: tuple[Callback, ...] = ()
         self._lock = threading.Lock()
 
+    def renew(self) -> None:
+        """Forget who held the lock, in a process that was forked."""
+        self._lock = threading.Lock()
+
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Have ``callback`` told of every event from now on; return what ends that. It must be quick."""
         with self._lock:

@@ -7,27 +7,33 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from lcr.calls import calls_of
 from lcr.errors import LcrError, Refused
 from lcr.feed import Callback, Feed, History
+from lcr.forked import renew_after_fork
 from lcr.loaders.catalog import Catalog
 from lcr.loaders.source import offer_of_class
 from lcr.model.component import is_component
-from lcr.model.report import Catalogue, Plan, Record, Report, Snapshot
+from lcr.model.report import Call, Catalogue, Leak, Plan, Record, Report, Snapshot
 from lcr.model.version import Range
 from lcr.replacement.engine import Engine
 from lcr.replacement.leaving import Leaving
+from lcr.replacement.order import Names, order_back, order_of
 from lcr.replacement.plan import Planner
 from lcr.replacement.replacement import Limits, Parts
 from lcr.replacement.runner import Abandoned
-from lcr.replacement.target import Order, Wish
+from lcr.replacement.target import Order, slots_of_name
+from lcr.runtime import process, selfcheck
 from lcr.runtime.factory import Factory, Request
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
+from lcr.runtime.remains import Remains
 from lcr.runtime.shelf import Shelf
+from lcr.runtime.slot import Slot
 from lcr.runtime.turns import Turns
 from lcr.status import catalogue, interface_status
 
@@ -35,8 +41,6 @@ if TYPE_CHECKING:
     from lcr.control.server import ControlServer
 
 T = TypeVar("T")
-Names = str | Mapping[str, str | int | None]  # one name, or several with the version that each is to have
-MODES = ("drain", "immediate")
 
 
 class Host:
@@ -52,8 +56,9 @@ class Host:
         self._started = time.time()
         self._feed, self._history = Feed(), History()
         self._registry, self._shelf, self._turns = Registry(), Shelf(), Turns()
+        self._remains = Remains()
         self._catalog = Catalog(self.path)
-        self._releaser = Releaser(self._registry, self._shelf, self._turns)
+        self._releaser = Releaser(self._registry, self._shelf, self._turns, self._remains)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
         self._abandoned = Abandoned(self._turns.give_up)
         self._leaving = Leaving()
@@ -66,6 +71,7 @@ class Host:
         self._control_lock = threading.Lock()
         self._is_closed = False
         weakref.finalize(self, self._registry.let_go).atexit = False
+        renew_after_fork(self._renew)
 
     # -- references -------------------------------------------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class Host:
         Takes what :meth:`replace` takes. Raises :class:`Refused` only when there is nothing to plan: nothing serves, or no
         candidate is found.
         """
-        return self._engine.plan(_order(name, to, source, version, allow_break, mode))
+        return self._engine.plan(order_of(name, to, source, version, allow_break, mode))
 
     def replace(
         self,
@@ -173,7 +179,7 @@ class Host:
         Raises :class:`Refused` when nothing was begun, :class:`RolledBack` when it was tried: either way the old
         version serves with its own state. From a coroutine use :meth:`replace_async`.
         """
-        order = _order(name, to, source, version, allow_break, mode)
+        order = order_of(name, to, source, version, allow_break, mode)
         return self._carry_out(order, Limits(deadline, prepare_timeout, dry_run), threading.Event())
 
     def _carry_out(self, order: Order, limits: Limits, cancel: threading.Event) -> Report:
@@ -197,7 +203,7 @@ class Host:
 
         Cancelled, it is rolled back, unless it is committed already; nobody waits for that.
         """
-        order = _order(name, to, source, version, allow_break, mode)
+        order = order_of(name, to, source, version, allow_break, mode)
         return await self._carry_out_aside(order, Limits(deadline, prepare_timeout, dry_run))
 
     async def _carry_out_aside(self, order: Order, limits: Limits) -> Report:
@@ -227,7 +233,7 @@ class Host:
         nothing is kept to go back to.
         """
         limits = Limits(deadline, prepare_timeout, dry_run)
-        return self._carry_out(_order_back(name, version, mode), limits, threading.Event())
+        return self._carry_out(order_back(name, version, mode), limits, threading.Event())
 
     async def rollback_async(
         self,
@@ -240,7 +246,7 @@ class Host:
         mode: str = "drain",
     ) -> Report:
         """Do what :meth:`rollback` does without blocking the event loop; cancelled, like :meth:`replace_async`."""
-        return await self._carry_out_aside(_order_back(name, version, mode), Limits(deadline, prepare_timeout, dry_run))
+        return await self._carry_out_aside(order_back(name, version, mode), Limits(deadline, prepare_timeout, dry_run))
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -255,7 +261,28 @@ class Host:
             interfaces=tuple(interface_status(slot) for slot in self._registry.all()),
             replacing=self._engine.replacing,
             abandoned=self._abandoned.texts(),
+            leaving=self._leaving.texts(),
+            gates="wrappers" if (why := selfcheck.reason_against()) else "references",
+            gates_reason=why,
         )
+
+    def calls(self, name: str | None = None) -> tuple[Call, ...]:
+        """Return who is inside now, and who waits at a closed gate; of one interface, or of all.
+
+        ``seconds`` is how long the host has known of a call, which is at most how long it lasts: nothing is written down
+        when a call begins. It walks the heap. Raises :class:`Refused` when nothing of that name serves.
+        """
+        return calls_of(self._slots(name), self._leaving)
+
+    def leaks(self, name: str | None = None) -> tuple[Leak, ...]:
+        """Return what of versions that are over is still there, and what keeps it, named as a person would.
+
+        One version is kept for a rollback, and is no leak. It runs the collector and walks the heap several times.
+        """
+        return self._remains.leaks(name, self._shelf.has)
+
+    def _slots(self, name: str | None) -> tuple[Slot, ...]:
+        return self._registry.all() if name is None else slots_of_name(self._registry, name, "tell of")
 
     def history(self) -> tuple[Record, ...]:
         """Return the last thousand replacements asked for, oldest first: committed, rolled back and refused."""
@@ -309,6 +336,13 @@ class Host:
         if failures:
             raise LcrError("closing the host: " + "; ".join(failures))
 
+    def _renew(self) -> None:
+        process.renew()
+        self._control_lock = threading.Lock()
+        for part in (self._feed, self._turns, self._shelf, self._remains, self._leaving, self._engine, self._catalog):
+            part.renew()
+        self._registry.renew()
+
     def __enter__(self) -> Host:
         return self
 
@@ -325,38 +359,3 @@ def _asked(asked: tuple[Any, ...]) -> tuple[str, str | int | None]:
     if not 1 <= len(rest) <= 2 or not isinstance(rest[0], str):
         raise TypeError('reference() takes a name and a version, such as reference("greeter", ">=1"), after a Protocol')
     return rest[0], rest[1] if len(rest) == 2 else None
-
-
-def _order(
-    name: Names,
-    to: str | int | None,
-    source: str | os.PathLike[str] | None,
-    version: str | int | None,
-    allow_break: bool,
-    mode: str,
-) -> Order:
-    if isinstance(name, str):
-        from_ = None if source is None else str(Path(source).absolute())
-        return _checked((Wish("replace", name, to, from_, version, allow_break),), mode)
-    if to is not None or source is not None or version is not None:
-        raise TypeError(
-            "a mapping of names to versions says all there is to say: to, source and version go with one name"
-        )
-    return _checked(
-        tuple(Wish("replace", each, wanted, None, None, allow_break) for each, wanted in name.items()), mode
-    )
-
-
-def _order_back(name: str | Iterable[str], version: str | int | None, mode: str) -> Order:
-    names = (name,) if isinstance(name, str) else tuple(name)
-    if version is not None and len(names) > 1:
-        raise TypeError("version goes with one name")
-    return _checked(tuple(Wish("rollback", each, None, None, version, True) for each in names), mode)
-
-
-def _checked(wishes: tuple[Wish, ...], mode: str) -> Order:
-    if not wishes:
-        raise ValueError("there is no name: nothing to replace")
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    return Order(wishes, mode)

@@ -528,7 +528,7 @@ def test_a_wrong_method_is_told_with_the_right_one(faked: Faked, method: str, ta
         (b"[]", "Expected `object`, got `array`"),
         ({"name": "a", "nmae": "b"}, "unknown field `nmae`"),
         ({"name": ""}, "length >= 1"),
-        ({"name": 1}, "Expected `str`, got `int`"),
+        ({"name": 1}, "got `int` - at `$.name`"),
         ({"name": "a", "version": 1.5}, "got `float`"),
         ({"name": "a", "version": True}, "got `bool`"),
     ],
@@ -540,7 +540,7 @@ def test_a_body_that_cannot_be_understood_is_a_bad_request(faked: Faked, target:
     error = answer.json["error"]
     assert (answer.status, error["kind"]) == (400, "bad_request")
     assert message in error["message"]
-    assert "It takes a JSON object with: name, version" in error["message"]
+    assert "It takes a JSON object with: version, mode, name" in error["message"]
 
 
 def _never() -> Any:

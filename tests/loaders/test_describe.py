@@ -436,7 +436,7 @@ def test_nothing_of_the_file_is_executed() -> None:
         ("@lcr.interface(version=1)", "@lcr.interface needs a name and a version"),
         (
             '@lcr.interface("it", 1)',
-            "@lcr.interface takes a name and the keywords functions, replaces, schema, scope, version",
+            "@lcr.interface takes a name and the keywords concurrent, functions, replaces, schema, scope, version",
         ),
         ('@lcr.interface("it", name="it", version=1)', "@lcr.interface takes a name and the keywords"),
         ('@lcr.interface("it", version=1, color="red")', "@lcr.interface takes a name and the keywords"),

@@ -53,6 +53,12 @@ def _not_empty(context: click.Context, parameter: click.Parameter, value: str | 
     return value
 
 
+def _none_empty(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        _not_empty(context, parameter, value)
+    return values
+
+
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
     if math.isnan(value):
         raise click.BadParameter("it is not a number", context, parameter)
@@ -69,6 +75,20 @@ _as_json: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document, nothing else."
 )
 _name: Callable[[F], F] = click.argument("name", shell_complete=_complete_name, callback=_not_empty)
+_any_name: Callable[[F], F] = click.argument("name", shell_complete=_complete_name, callback=_not_empty, required=False)
+_names: Callable[[F], F] = click.argument(
+    "names", shell_complete=_complete_name, callback=_none_empty, nargs=-1, required=True, metavar="NAME[=VERSION]..."
+)
+_several: Callable[[F], F] = click.argument(
+    "names", shell_complete=_complete_name, callback=_none_empty, nargs=-1, required=True, metavar="NAME..."
+)
+_mode: Callable[[F], F] = click.option(
+    "--mode",
+    type=click.Choice(["drain", "immediate"]),
+    default="drain",
+    show_default=True,
+    help="Hold callers and drain, or flip at once where no state is at risk.",
+)
 
 
 def _asking(command: F) -> F:
@@ -100,6 +120,7 @@ def _candidate(command: F) -> F:
         ),
         click.option("--allow-break", is_flag=True, help="Go on although the new contract breaks callers."),
         _version,
+        _mode,
     )
 
 
@@ -139,11 +160,31 @@ def _show(answer: Json, as_json: bool, table: str) -> None:
     getattr(tables, table)(answer)
 
 
-def _wish(name: str, to: str | None, source: str | None, allow_break: bool, version: str | None) -> Json:
+def _wish(
+    names: tuple[str, ...], to: str | None, source: str | None, allow_break: bool, version: str | None, mode: str
+) -> Json:
+    name = _named(names)
+    if not isinstance(name, str) and (to, source, version) != (None, None, None):
+        raise click.UsageError(
+            "--to, --from and --version go with one NAME; of several, each says its version: a=2 b=2"
+        )
     absolute = os.path.abspath(source) if source is not None else None  # the host runs in another folder
     if absolute is not None and absolute.encode(errors="replace").decode() != absolute:
         raise click.UsageError(f"{absolute!r} is not UTF-8, and cannot be named to a host")
-    return {"name": name, "to": to, "source": absolute, "allow_break": allow_break, "version": version}
+    return {"name": name, "to": to, "source": absolute, "allow_break": allow_break, "version": version, "mode": mode}
+
+
+def _named(names: tuple[str, ...]) -> str | dict[str, str | None]:
+    """Return one name as it is; several, or one with a version behind it, as what each is to have."""
+    if len(names) == 1 and "=" not in names[0]:
+        return names[0]
+    pairs = [(name, wanted or None) for name, _, wanted in (each.partition("=") for each in names)]
+    twice = sorted({name for name, _ in pairs if [each for each, _ in pairs].count(name) > 1})
+    if twice:
+        raise click.UsageError(f"{', '.join(twice)} is named twice")
+    if not all(name for name, _ in pairs):
+        raise click.UsageError("a version stands without a name: it is NAME=VERSION")
+    return dict(pairs)
 
 
 # -- asking -------------------------------------------------------------------------------------------------------------
@@ -214,12 +255,28 @@ def events(count: int | None, host: str | None, as_json: bool) -> None:
 
 
 @lcr.command()
-@_name
+@_any_name
+@_asking
+def calls(name: str | None, host: str | None, as_json: bool) -> None:
+    """List who is inside NAME now, or inside anything: thread or task, for how long it is known, and where."""
+    _show(Client(choose_host(host), SLOW).get("calls", *filter(None, [name])), as_json, "calls")
+
+
+@lcr.command()
+@_any_name
+@_asking
+def leaks(name: str | None, host: str | None, as_json: bool) -> None:
+    """List what keeps versions that are over. Runs the collector of the host, and walks its heap."""
+    _show(Client(choose_host(host), SLOW).get("leaks", *filter(None, [name])), as_json, "leaks")
+
+
+@lcr.command()
+@_names
 @_candidate
 @_asking
-def plan(name: str, host: str | None, as_json: bool, **wish: Any) -> int:
+def plan(names: tuple[str, ...], host: str | None, as_json: bool, **wish: Any) -> int:
     """Show what a replacement of NAME would do, and everything against it. Runs none of the candidate's code."""
-    answer = Client(choose_host(host), SLOW).post("plan", _wish(name, **wish))
+    answer = Client(choose_host(host), SLOW).post("plan", _wish(names, **wish))
     _show(answer, as_json, "plan")
     return DONE if answer["accepted"] else REFUSED
 
@@ -228,12 +285,12 @@ def plan(name: str, host: str | None, as_json: bool, **wish: Any) -> int:
 
 
 @lcr.command()
-@_name
+@_names
 @_candidate
 @_limits
 @_asking
 def replace(
-    name: str,
+    names: tuple[str, ...],
     host: str | None,
     as_json: bool,
     deadline: float,
@@ -243,20 +300,24 @@ def replace(
 ) -> int:
     """Replace what serves as NAME while it is being called; no call is lost.
 
-    Without --to and --from: by the highest version on the path that may stand in.
+    Without --to and --from: by the highest version on the path that may stand in. Several names, as in `lcr replace a=2 b=2`,
+    are replaced together or not at all, and nobody ever sees one without the other.
     """
     limits = {"deadline": deadline, "prepare_timeout": prepare_timeout, "dry_run": dry_run}
-    return _carry_out("replace", _wish(name, **wish) | limits, host, as_json)
+    return _carry_out("replace", _wish(names, **wish) | limits, host, as_json)
 
 
 @lcr.command()
-@_name
+@_several
 @_version
+@_mode
 @_limits
 @_asking
-def rollback(name: str, host: str | None, as_json: bool, **body: Any) -> int:
-    """Go one version back: the version before takes over, with the state as it is now."""
-    return _carry_out("rollback", {"name": name, **body}, host, as_json)
+def rollback(names: tuple[str, ...], host: str | None, as_json: bool, **body: Any) -> int:
+    """Go one version back: the version before takes over, with the state as it is now. Several names go back together."""
+    if len(names) > 1 and body["version"] is not None:
+        raise click.UsageError("--version goes with one NAME")
+    return _carry_out("rollback", {"name": names[0] if len(names) == 1 else list(names), **body}, host, as_json)
 
 
 def _carry_out(verb: str, body: Mapping[str, Any], host: str | None, as_json: bool) -> int:

@@ -97,9 +97,15 @@ def _ending(report: Json) -> str:
     else:
         held = _count(report["held"], "call") if report["held"] else "no call"
         pause = f" for {report['pause'] * 1000:.2f} ms at most" if report["held"] else ""
-        text = f"{click.style('committed', fg='green')}: {name} {new} is serving; {held} had to wait{pause}"
+        text = f"{click.style('committed', fg='green')}: {name} {new} {_serves(report)}; {held} had to wait{pause}"
+    if report["finishing"]:
+        text += f"; {_count(report['finishing'], 'call')} finish on {report['old']}, which is retired after them"
     warnings = [f"{click.style('warning', fg='yellow')}: {plain(each)}" for each in report["warnings"]]
     return "\n".join([text, *warnings, *(f"note: {plain(each)}" for each in report["notes"])])
+
+
+def _serves(report: Json) -> str:
+    return "are serving" if report["members"] else "is serving"
 
 
 # -- events -------------------------------------------------------------------------------------------------------------
@@ -113,6 +119,7 @@ def event_line(event: Json) -> str:
         "stage.done": lambda d: f"{d['stage']} {d['seconds'] * 1000:.2f} ms",
         "replacement.done": lambda d: " ".join(filter(None, [d["outcome"], _first_line(d["message"])])),
         "progress": lambda d: d["message"],
+        "retired": lambda d: " ".join([f"{d['old']} has left", *d["warnings"]]),
         "reference": lambda d: d["holder"],
     }
     data = event["data"]

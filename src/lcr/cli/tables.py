@@ -71,6 +71,33 @@ def details(answer: Json) -> None:
         click.echo(f"{click.style(each['name'], bold=True)} {each['version']}  {_coloured(each['state'])}")
         _pairs(_detail(each))
     _lines("abandoned", answer["host"]["abandoned"])
+    _lines("leaving", answer["host"]["leaving"])
+    if answer["host"]["gates_reason"]:
+        _lines("slower", [f"calls are counted by {answer['host']['gates']}: {answer['host']['gates_reason']}"])
+
+
+def calls(answer: Json) -> None:
+    """Print who is inside."""
+    rows = [
+        (
+            each["interface"],
+            each["function"],
+            each["state"],
+            f"thread {each['thread']}" if each["thread"] else f"task {each['task']}" if each["task"] else "-",
+            f"{each['seconds']:.1f} s" if each["seconds"] else "just seen",
+            each["place"] or "at the gate",
+        )
+        for each in answer["calls"]
+    ]
+    _table(("INTERFACE", "FUNCTION", "STATE", "WHO", "AT LEAST", "WHERE"), rows, "nobody is inside")
+
+
+def leaks(answer: Json) -> None:
+    """Print what keeps versions that are over."""
+    if not answer["leaks"]:
+        click.echo("nothing of a version that is over is left")
+    for each in answer["leaks"]:
+        click.echo(plain(f"old {each['interface']}: {each['what']} is kept by {each['kept_by']}"))
 
 
 def _detail(each: Json) -> Iterator[tuple[str, object]]:
@@ -137,15 +164,17 @@ def plan(answer: Json) -> None:
     """Print what a replacement would do."""
     made = answer["plan"]
     verdict = click.style("possible", fg="green") if answer["accepted"] else click.style("refused", fg="red")
-    click.echo(f"{made['kind']} {click.style(made['name'], bold=True)} {made['old']} -> {made['new']}: {verdict}")
-    _pairs(
-        [
-            ("from", made["source"]),
-            ("loads", made["loads"] or "nothing"),
-            ("state", f"{made['transfer']}, schema {' -> '.join(map(str, made['schema']))}"),
-            ("serves", made["touches"] or "nobody"),
-        ]
-    )
+    for each in made["members"] or [made]:
+        click.echo(f"{each['kind']} {click.style(each['name'], bold=True)} {each['old']} -> {each['new']}: {verdict}")
+        _pairs(
+            [
+                ("from", each["source"]),
+                ("loads", each["loads"] or "nothing"),
+                ("state", f"{each['transfer']}, schema {' -> '.join(map(str, each['schema']))}"),
+                ("serves", each["touches"] or "nobody"),
+            ]
+        )
+    _lines("brought along", made["brings"])
     _lines("against it", made["reasons"])
     _lines("warning", made["warnings"])
     _lines("note", made["notes"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -147,15 +147,15 @@ def _carry_out(controlled: Controlled, asked: Any, run: Callable[..., Any], rela
 
 
 class _Following:
-    """Passes on the events of one replacement: those of its name, from its start on, less the end, which is told apart."""
+    """Passes on the events of one replacement: those of its names, from its start on, less the end, which is told apart."""
 
-    def __init__(self, name: str, relay: Relay[Line]) -> None:
-        self._name = name
+    def __init__(self, name: str | Iterable[str], relay: Relay[Line]) -> None:
+        self._names = {name} if isinstance(name, str) else set(name)
         self._relay = relay
         self._has_started = False
 
     def __call__(self, event: Event) -> None:
-        if event.data.get("name") != self._name:
+        if not self._names <= set(str(event.data.get("name")).split(" + ")):
             return
         # Before ours has started, these are of another that is under way, because of which ours will be refused.
         self._has_started = self._has_started or event.kind == "replacement.started"

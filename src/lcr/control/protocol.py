@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised
-from lcr.model.report import Catalogue, Event, InterfaceStatus, Plan, Record, Report, Snapshot
+from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot
 
 R = TypeVar("R", bound=Struct)
 
@@ -27,19 +27,20 @@ class Controlled(Protocol):
 
     def plan(
         self,
-        name: str,
+        name: str | Mapping[str, str | int | None],
         to: str | int | None = None,
         source: str | os.PathLike[str] | None = None,
         *,
         version: str | int | None = None,
         allow_break: bool = False,
+        mode: str = "drain",
     ) -> Plan:
         """Return what a replacement would do, with everything against it."""
         ...
 
     def replace(
         self,
-        name: str,
+        name: str | Mapping[str, str | int | None],
         to: str | int | None = None,
         source: str | os.PathLike[str] | None = None,
         *,
@@ -48,20 +49,30 @@ class Controlled(Protocol):
         prepare_timeout: float = 30.0,
         dry_run: bool = False,
         allow_break: bool = False,
+        mode: str = "drain",
     ) -> Report:
         """Carry a replacement out, and return when it is over; raises Refused or RolledBack."""
         ...
 
     def rollback(
         self,
-        name: str,
+        name: str | Iterable[str],
         *,
         version: str | int | None = None,
         deadline: float = 5.0,
         prepare_timeout: float = 30.0,
         dry_run: bool = False,
+        mode: str = "drain",
     ) -> Report:
         """Go one version back, and return when it is over; raises Refused or RolledBack."""
+        ...
+
+    def calls(self, name: str | None = None) -> tuple[Call, ...]:
+        """Return who is inside now."""
+        ...
+
+    def leaks(self, name: str | None = None) -> tuple[Leak, ...]:
+        """Return what keeps versions that are over."""
         ...
 
     def snapshot(self) -> Snapshot:
@@ -84,18 +95,24 @@ class Controlled(Protocol):
 # -- requests -----------------------------------------------------------------------------------------------------------
 
 _Name = Annotated[str, Meta(min_length=1, description="the interface's name")]
+_Names = Annotated[
+    dict[str, str | int | None],
+    Meta(min_length=1, description="several names, each with the version that it is to have, or null for the best"),
+]
+_Mode = Annotated[Literal["drain", "immediate"], Meta(description="hold callers and drain, or flip at once")]
 _Version = Annotated[str | int | None, Meta(description="which is meant, when several versions of the name serve")]
 _Seconds = Annotated[float, Meta(gt=0, le=86400, description="seconds")]
 
 
 class _Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: _Name
     version: _Version = None
+    mode: _Mode = "drain"
 
 
 class PlanRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be replaced by what; with neither ``to`` nor ``source``, by the highest on the path that may stand in."""
 
+    name: _Name | _Names
     to: Annotated[str | int | None, Meta(description="the version that is to serve")] = None
     source: Annotated[str | None, Meta(description="an absolute path of a file or package folder to take it from")] = (
         None
@@ -108,6 +125,8 @@ class PlanRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(
                 f"source must be an absolute path, because the host runs in another folder: {self.source!r}"
             )
+        if not isinstance(self.name, str) and (self.to, self.source, self.version) != (None, None, None):
+            raise ValueError("to, source and version go with one name; of several, each has its version in name")
 
 
 class ReplaceRequest(PlanRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +140,7 @@ class ReplaceRequest(PlanRequest, frozen=True, kw_only=True, forbid_unknown_fiel
 class RollbackRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step back to the version before."""
 
+    name: _Name | Annotated[list[_Name], Meta(min_length=1, description="several names that go back together")]
     deadline: _Seconds = 5.0
     prepare_timeout: _Seconds = 30.0
     dry_run: Annotated[bool, Meta(description="go as far as importing a copy of the state, and hold nobody")] = False
@@ -141,6 +161,11 @@ class HostStatus(Struct, frozen=True):
     interfaces: Annotated[int, Meta(description="how many serve")]
     replacing: Annotated[str | None, Meta(description="the replacement that is under way")]
     abandoned: Annotated[tuple[str, ...], Meta(description="threads of authors' code that hang and cannot be ended")]
+    leaving: Annotated[
+        tuple[str, ...], Meta(description="versions that are out, with calls that are still inside")
+    ] = ()
+    gates: Annotated[str, Meta(description="how calls are counted: references, or wrappers")] = "references"
+    gates_reason: Annotated[str, Meta(description="why not by references")] = ""
 
 
 class Interfaces(Struct, frozen=True):
@@ -154,6 +179,18 @@ class PlanAnswer(Struct, frozen=True):
 
     accepted: bool
     plan: Plan
+
+
+class Calls(Struct, frozen=True):
+    """Who is inside now, and who waits at a closed gate."""
+
+    calls: tuple[Call, ...]
+
+
+class Leaks(Struct, frozen=True):
+    """What of versions that are over is still there, and what keeps it."""
+
+    leaks: tuple[Leak, ...]
 
 
 class Records(Struct, frozen=True):

@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from lcr.control import service
 from lcr.control.protocol import (
+    Calls,
     HostStatus,
     Interfaces,
+    Leaks,
     Line,
     PlanAnswer,
     PlanRequest,
@@ -43,6 +45,10 @@ VERBS = (
     Verb("GET", "/v1/host", "The host: process, path, what it is busy with.", HostStatus, service.host),
     Verb("GET", "/v1/interfaces", "Everything that serves.", Interfaces, service.interfaces),
     Verb("GET", "/v1/interfaces/{name}", "Each version that serves under a name.", Interfaces, service.interface),
+    Verb("GET", "/v1/calls", "Who is inside now, and who waits.", Calls, service.calls),
+    Verb("GET", "/v1/calls/{name}", "The same of one interface.", Calls, service.calls),
+    Verb("GET", "/v1/leaks", "What keeps versions that are over. Runs the collector.", Leaks, service.leaks),
+    Verb("GET", "/v1/leaks/{name}", "The same of one interface.", Leaks, service.leaks),
     Verb("GET", "/v1/catalog", "Scan the path: what could be loaded, what cannot be read.", Catalogue, service.catalog),
     Verb("POST", "/v1/plan", "What a replacement would do; runs none of it.", PlanAnswer, service.plan, PlanRequest),
     Verb("POST", "/v1/replace", "Replace what serves.", Line, service.replace, ReplaceRequest, "stream"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from lcr.control.protocol import (
+    Calls,
     Controlled,
     HostStatus,
     Interfaces,
+    Leaks,
     NotFound,
     PlanAnswer,
     PlanRequest,
@@ -19,6 +22,8 @@ from lcr.control.protocol import (
     RollbackRequest,
 )
 from lcr.model.report import Catalogue, Report
+
+T = TypeVar("T")
 
 
 def host(controlled: Controlled) -> HostStatus:
@@ -34,6 +39,9 @@ def host(controlled: Controlled) -> HostStatus:
         interfaces=len(now.interfaces),
         replacing=now.replacing,
         abandoned=now.abandoned,
+        leaving=now.leaving,
+        gates=now.gates,
+        gates_reason=now.gates_reason,
     )
 
 
@@ -57,6 +65,22 @@ def interface(controlled: Controlled, name: str) -> Interfaces:
         names = ", ".join(sorted({status.name for status in serving})) or "nothing"
         raise NotFound(f"no interface {name} serves in {controlled.name}.", f"serving now: {names}")
     return Interfaces(found)
+
+
+def calls(controlled: Controlled, name: str = "") -> Calls:
+    """Return who is inside now, of one interface or of all."""
+    return Calls(_of(controlled.calls, controlled, name))
+
+
+def leaks(controlled: Controlled, name: str = "") -> Leaks:
+    """Return what keeps versions that are over, of one interface or of all."""
+    return Leaks(controlled.leaks(name or None))
+
+
+def _of(ask: Callable[[str | None], T], controlled: Controlled, name: str) -> T:
+    if name:
+        interface(controlled, name)  # raises NotFound
+    return ask(name or None)
 
 
 def catalog(controlled: Controlled) -> Catalogue:

@@ -82,6 +82,10 @@ class Catalog:
         bundle = read(path)
         return (bundle, *describe(bundle))
 
+    def renew(self) -> None:
+        """Forget who held the lock, in a process that was forked."""
+        self._lock = threading.Lock()
+
     # -- the index, under the lock --------------------------------------------------------------------------------------
 
     def _is_fresh(self, name: str) -> bool:

@@ -13,6 +13,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import linecache
+import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -81,6 +82,11 @@ def load(bundle: Bundle, number: int) -> LoadedModule:
     loaded = LoadedModule(bundle, f"{stem}__lcr{number}", number)
     loaded.execute()
     return loaded
+
+
+def is_load(module: str) -> bool:
+    """Tell whether a module of this name was loaded here, and not by the program's own imports."""
+    return re.search(r"__lcr\d+(\.|$)", module) is not None
 
 
 class _Finder(MetaPathFinder):

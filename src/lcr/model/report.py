@@ -105,6 +105,28 @@ class InterfaceStatus(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class Call(Jsonable):
+    """One call that is inside a component now, or waits at its gate."""
+
+    interface: str  # "greeter 1.0"
+    function: str
+    state: str  # "running" | "suspended" | "held"
+    thread: str  # its name; empty for a task that does not run
+    task: str  # the name of the task; empty where there is none
+    place: str  # where in the component's source it is; empty when it waits at the gate
+    seconds: float  # for how long it is known to be inside: since the host's first look at it, which gives 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leak(Jsonable):
+    """Something of a version that is out, and what keeps it."""
+
+    interface: str  # the old version: "greeter 1.0"
+    what: str  # "function greet", "class Greeter", "instance of Greeter", "module greeter__lcr1"
+    kept_by: str  # "app.handlers['greet'] (bound method)"
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot(Jsonable):
     """The host at one instant."""
 
@@ -116,6 +138,9 @@ class Snapshot(Jsonable):
     interfaces: tuple[InterfaceStatus, ...] = ()
     replacing: str | None = None  # the replacement that is under way
     abandoned: tuple[str, ...] = ()  # threads of authors' code that hang and could not be ended
+    leaving: tuple[str, ...] = ()  # versions that are out, and are retired when their last call has ended
+    gates: str = "references"  # how calls inside are counted: "references" | "wrappers"
+    gates_reason: str = ""  # why not by references
 
 
 @dataclass(frozen=True, slots=True)

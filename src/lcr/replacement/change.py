@@ -94,7 +94,8 @@ class Change:
 
     def old(self) -> list[Old]:
         """Return what is replaced."""
-        return [Old(str(self.slot.interface), seat.instance, seat.dependencies) for seat in self.prepared]
+        label = str(self.slot.interface)
+        return [Old(label, seat.instance, seat.dependencies, seat.gate.functions()) for seat in self.prepared]
 
     # -- transfer, commit -------------------------------------------------------------------------------------------
 

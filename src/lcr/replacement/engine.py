@@ -38,6 +38,11 @@ class Engine:
         if self._worker != get_ident():  # a subscriber that closes the host would wait for itself
             self._busy.acquire(timeout=max(0.0, timeout))  # never given back: the host is closed
 
+    def renew(self) -> None:
+        """Be free, in a process that was forked: what was under way goes on in the other one only."""
+        self._busy = threading.Lock()
+        self.replacing, self._worker = None, 0
+
     def plan(self, order: Order) -> Plan:
         """Return the plan for an order; the reasons against it are in it."""
         return self._planner.decide(order).plan

@@ -62,6 +62,16 @@ class Leaving:
                 return False
         return True
 
+    def renew(self) -> None:
+        """Forget the threads, in a process that was forked and has none of them; what left is as good as retired."""
+        self._lock = threading.Lock()
+        self._threads = {}
+
+    def aliases(self) -> list[tuple[str, Alias]]:
+        """Return the functions that calls are still inside of, each with what it belongs to."""
+        with self._lock:
+            return [(old.label, alias) for old, aliases in self._threads.values() for alias in aliases]
+
     def texts(self) -> tuple[str, ...]:
         """Tell which versions are on their way out, and what keeps them."""
         with self._lock:

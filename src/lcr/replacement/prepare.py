@@ -67,6 +67,11 @@ def load_new(factory: Factory, shelf: Shelf, decision: Decision, undo: ExitStack
     breaks = mismatches(decision.slot.interface.functions, served.interface.functions)
     if breaks and not decision.wish.allow_break:
         raise LcrError(f"{served.interface} breaks its callers: {'; '.join(breaks)}")
+    callbacks = {name for seat in decision.slot.seats for name in seat.gate.extras if not hasattr(served.cls, name)}
+    if callbacks and not decision.wish.allow_break:
+        raise LcrError(
+            f"{served.interface} lacks {', '.join(sorted(callbacks))}, which lcr.live() gave out as callbacks"
+        )
     if chain_of(decision.slot, served.interface) is None:
         raise LcrError(f"{served.interface} has no migration from schema {decision.slot.interface.schema}")
     risks = list(against_immediate(decision.slot, served.interface)) if decision.plan.mode == "immediate" else []
@@ -77,6 +82,7 @@ def load_new(factory: Factory, shelf: Shelf, decision: Decision, undo: ExitStack
 
 def prepare_seat(factory: Factory, served: Served, seat: Seat, joint: Joint, undo: ExitStack) -> Prepared:
     """Construct the candidate for one seat, with the context of what it replaces, and have it test itself."""
+    undoing(undo, seat.gate.forget_extras, dict(seat.gate.extras))
     dependencies, instance = factory.construct(served, seat, undo, joint)
     if has_hook(instance, "self_test") and call_hook(instance, "self_test") is False:
         raise LcrError(f"the self-test of {served.interface} returned False")

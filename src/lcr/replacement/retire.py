@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from lcr.replacement.state import empty, exports
 from lcr.replacement.telling import tell
 from lcr.runtime.construct import call_hook, destruct, has_hook
 from lcr.runtime.handle import Handle
+from lcr.runtime.live import leave
 from lcr.runtime.release import Releaser
 
 
@@ -23,6 +25,7 @@ class Old:
     label: str
     instance: object
     dependencies: Mapping[str, Handle]
+    functions: Sequence[weakref.ref[Any]]  # that callers had of it
 
 
 def retire(old: Old, releaser: Releaser, run: Callable[[str, Callable[[ExitStack], Any]], Any]) -> list[str]:
@@ -36,6 +39,8 @@ def retire(old: Old, releaser: Releaser, run: Callable[[str, Callable[[ExitStack
         warnings += run("taking the old version apart", partial(take_apart, old, releaser))
     except BaseException as error:
         warnings.append(f"{old.label} was not taken apart to the end: {tell(error)}")
+    leave(old.instance)
+    releaser.remains.add_instance(old.label, old.instance, old.functions)
     return warnings
 
 

@@ -87,16 +87,7 @@ class Candidate:
 
 def find_slot(registry: Registry, wish: Wish) -> Slot:
     """Return the place that is meant. Raises :class:`Refused`, with what serves, when there is none or several."""
-    slots = registry.of_name(wish.name)
-    if not slots:
-        all_slots = registry.all()
-        serving = ", ".join(sorted(str(slot.interface) for slot in all_slots)) or "nothing"
-        meant = get_close_matches(wish.name, [slot.name for slot in all_slots], 1)
-        raise Refused(
-            f"cannot {wish.verb} {wish.name}: nothing of that name serves.",
-            reasons=[f"serving now: {serving}"],
-            advice=f"Did you mean {meant[0]}?" if meant else "",
-        )
+    slots = slots_of_name(registry, wish.name, wish.verb)
     if wish.version is not None:
         wanted = _version(wish.version)
         slots = tuple(slot for slot in slots if slot.version == wanted) or slots
@@ -111,6 +102,21 @@ def find_slot(registry: Registry, wish: Wish) -> Slot:
             advice="Give --version (version= in Python).",
         )
     return slots[0]
+
+
+def slots_of_name(registry: Registry, name: str, verb: str) -> tuple[Slot, ...]:
+    """Return the places of a name. Raises :class:`Refused`, with what serves, when there is none."""
+    slots = registry.of_name(name)
+    if not slots:
+        all_slots = registry.all()
+        serving = ", ".join(sorted(str(slot.interface) for slot in all_slots)) or "nothing"
+        meant = get_close_matches(name, [slot.name for slot in all_slots], 1)
+        raise Refused(
+            f"cannot {verb} {name}: nothing of that name serves.",
+            reasons=[f"serving now: {serving}"],
+            advice=f"Did you mean {meant[0]}?" if meant else "",
+        )
+    return slots
 
 
 def _listed(slots: Iterable[Slot]) -> list[str]:

@@ -61,7 +61,16 @@ class Alias:
         raise NotImplementedError
 
     def _unfinished(self) -> int:
-        return self._results.unfinished() if self._results is not None else 0
+        return len(self.results())
+
+    def results(self) -> list[object]:
+        """Return what a plain function returned, and still runs."""
+        return self._results.unfinished() if self._results is not None else []
+
+    def forget_other_threads(self, inside: int) -> None:
+        """Count only so many as inside now, in a process that was forked: the other threads' calls will never end."""
+        if self._results is not None:
+            self._results.forget_running()
 
     def counts(self) -> Counts:
         """Return everything that there is to count, at this instant."""
@@ -136,6 +145,12 @@ class ReferenceCounted(Alias):
         if not (by_code := sys.getrefcount(self.code) - self._code_base):
             return 0
         return min(by_code, sys.getrefcount(self.function) - self._function_base - self.shown)
+
+    def forget_other_threads(self, inside: int) -> None:
+        """Count only so many as inside now: what the others' frames refer to is never released."""
+        super().forget_other_threads(inside)
+        self._code_base = sys.getrefcount(self.code) - inside
+        self._function_base = sys.getrefcount(self.function) - self.shown - inside
 
     def counts(self) -> Counts:
         """Return everything that there is to count: all references but those that the counting itself makes."""

@@ -8,13 +8,17 @@ That costs a walk over the heap. After ``gc.freeze()`` they list nothing, and wh
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
-import threading
+import time
 from collections.abc import Container, Iterable, Mapping
+from itertools import chain
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from typing import NamedTuple
 
 from lcr.errors import place
 from lcr.runtime.alias import Alias, Known
+from lcr.runtime.names import current_task_name, task_names, thread_name
 
 _PREFIXES: dict[type, str] = {GeneratorType: "gi", CoroutineType: "cr", AsyncGeneratorType: "ag"}
 
@@ -48,33 +52,83 @@ def _suspended_code(referrer: object) -> CodeType | None:
     return code
 
 
-def running(codes: Mapping[int, str]) -> tuple[str, ...]:
-    """Tell who runs one of these codes right now, a line for each call: ``thread worker-7 in greet (...)``.
+class _Seen:
+    """A mark on the frame of a call: when the host first saw it. It ends with the frame.
+
+    It takes the place of the frame's local trace function, which is nobody's where no debugger is at work; one that is
+    started later calls it for each line, and it does nothing.
+    """
+
+    __slots__ = ("since",)
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        """Do nothing, as a trace function."""
+
+
+def _seconds_seen(frame: FrameType) -> float:
+    """Return for how long a call is known to be inside: since the first look at it. The first gives 0."""
+    mark = frame.f_trace
+    if type(mark) is _Seen:
+        return time.monotonic() - mark.since
+    if mark is None:
+        frame.f_trace = _Seen()
+    return 0.0
+
+
+class Sighting(NamedTuple):
+    """One call that is inside: what it is, who makes it, where it is, and for how long at least."""
+
+    what: str
+    state: str  # "running" | "suspended"
+    thread: str
+    task: str
+    place: str
+    seconds: float
+
+    def text(self) -> str:
+        """Say it in a line."""
+        known = f", for {self.seconds:.1f} s at least" if self.seconds >= 0.1 else ""
+        if self.state == "suspended":
+            return f"{self.what} suspended at {self.place}{f' in task {self.task}' if self.task else ''}{known}"
+        return f"thread {self.thread} in {self.what} ({self.place}){known}"
+
+
+def running(codes: Mapping[int, str]) -> tuple[Sighting, ...]:
+    """Tell who runs one of these codes right now.
 
     ``codes`` maps the ``id()`` of a code object to what to call it: code objects compare by value, and an alias's is
     equal to its author's.
     """
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    lines = []
+    found = []
     for ident, top in sys._current_frames().items():
         frame: FrameType | None = top
         while frame is not None:
             if id(frame.f_code) in codes:
-                thread = names.get(ident, str(ident))
-                lines.append(f"thread {thread} in {codes[id(frame.f_code)]} ({_place(frame)})")
+                what, task = codes[id(frame.f_code)], current_task_name(ident) if _may_be_tasks(frame) else ""
+                found.append(Sighting(what, "running", thread_name(ident), task, _place(frame), _seconds_seen(frame)))
             frame = frame.f_back
-    return tuple(lines)
-
-
-def suspended(codes: Mapping[int, str]) -> tuple[str, ...]:
-    """Tell which generators and coroutines of these codes are suspended, and where. Walks the heap."""
-    found = []
-    for thing in gc.get_objects():
-        code = _suspended_code(thing)
-        frame = _frame_of(thing) if code is not None and id(code) in codes else None
-        if frame is not None:
-            found.append(f"{codes[id(code)]} suspended at {_place(frame)}")
     return tuple(found)
+
+
+def suspended(codes: Mapping[int, str], more: Iterable[object] = ()) -> tuple[Sighting, ...]:
+    """Tell which generators and coroutines of these codes, and which of ``more``, are suspended. Walks the heap."""
+    others = {id(each): each for each in more}
+    tasks = task_names()
+    found = []
+    # Chained: a list of both would be among the objects, contain itself, and so keep all of them.
+    for thing in chain(gc.get_objects(), list(others.values())):
+        code = _suspended_code(thing)
+        if code is None or (id(code) not in codes and id(thing) not in others):
+            continue
+        frame = _frame_of(thing)
+        if frame is not None and not _runs(thing):
+            what = codes.get(id(code), code.co_qualname)
+            found.append(Sighting(what, "suspended", "", tasks.get(id(thing), ""), _place(frame), _seconds_seen(frame)))
+        others.pop(id(thing), None)
+    return tuple(dict.fromkeys(found))
 
 
 def _frame_of(thing: object) -> FrameType | None:
@@ -82,17 +136,35 @@ def _frame_of(thing: object) -> FrameType | None:
     return frame
 
 
+def _runs(thing: object) -> bool:
+    return bool(getattr(thing, f"{_PREFIXES[type(thing)]}_running"))
+
+
+def _may_be_tasks(frame: FrameType) -> bool:
+    return bool(frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
+
+
 def running_in(filenames: Container[str]) -> tuple[str, ...]:
     """Tell which threads run code of these files right now: ``thread poller in poll (...)``."""
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
     lines = []
     for ident, top in sys._current_frames().items():
         frame: FrameType | None = top
         while frame is not None and frame.f_code.co_filename not in filenames:
             frame = frame.f_back
         if frame is not None:
-            lines.append(f"thread {names.get(ident, ident)} in {frame.f_code.co_name} ({_place(frame)})")
+            lines.append(f"thread {thread_name(ident)} in {frame.f_code.co_name} ({_place(frame)})")
     return tuple(lines)
+
+
+def calls_of_this_thread(alias: Alias) -> int:
+    """Count the calls of an alias that the calling thread can still end: on its stack, or suspended anywhere."""
+    found, frame = 0, sys._getframe(1)
+    while frame is not None:
+        found += frame.f_code is alias.code
+        frame = frame.f_back  # type: ignore[assignment]
+    if alias.may_suspend and alias.inside() > found:
+        found += sum(_suspended_code(thing) is alias.code and not _runs(thing) for thing in gc.get_objects())
+    return found
 
 
 def is_on_this_stack(codes: Container[int]) -> bool:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 from lcr.errors import LcrError
 from lcr.runtime.handle import Handle
+from lcr.runtime.live import enter, leave
+
+if TYPE_CHECKING:
+    from lcr.runtime.slot import Seat
 
 
-def construct(cls: type, dependencies: Mapping[str, Handle], context: object) -> Any:
+def construct(cls: type, dependencies: Mapping[str, Handle], context: object, seat: Seat, undo: ExitStack) -> Any:
     """Return a new instance: made, given its dependencies, and only then constructed, with the context if it takes one.
 
-    What the author's code raises passes through.
+    ``undo`` has it forgotten again. What the author's code raises passes through.
     """
     make: Any = cls  # seen as what it is at run time: an object with __new__ and __init__
     arguments = (context,) if takes_context(cls, context) else ()
     instance = make.__new__(cls) if make.__new__ is object.__new__ else make.__new__(cls, *arguments)
+    enter(instance, seat)
+    undo.callback(leave, instance)
     for attribute, handle in dependencies.items():
         object.__setattr__(instance, attribute, handle)
     make.__init__(instance, *arguments)

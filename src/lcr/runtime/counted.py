@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -34,11 +35,18 @@ class WrapperCounted(Alias):
     @property
     def may_suspend(self) -> bool:
         """Whether a call inside may be suspended."""
-        return self._results is not None and self._results.unfinished() > 0
+        return bool(self.results())
 
     def redirect(self) -> None:
         """Have the wrapper pass every call on that enters from now on."""
         self._counter.is_redirected = True
+
+    def forget_other_threads(self, inside: int) -> None:
+        """Count only the calls of this thread."""
+        super().forget_other_threads(inside)
+        calls = self._counter.calls
+        for token in [token for token, ident in calls.items() if ident != get_ident()]:
+            del calls[token]
 
     def _counted(self) -> int:
         return len(self._counter.calls)
@@ -50,13 +58,13 @@ class Counter:
     def __init__(self, run: Callable[..., Any], entry: Callable[..., Any]) -> None:
         self._run = run
         self._entry = entry
-        self.calls: dict[object, None] = {}  # a token for each call that runs
+        self.calls: dict[object, int] = {}  # a token for each call that runs: its thread
         self.is_redirected = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the call, or pass it on."""
         token = object()
-        self.calls[token] = None
+        self.calls[token] = get_ident()
         try:
             if not self.is_redirected:  # looked at after the announcement: whoever redirects counts afterwards
                 return self._run(*args, **kwargs)

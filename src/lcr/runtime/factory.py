@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from _thread import get_ident
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -144,11 +145,13 @@ class Factory:
 
     def _new_seat(self, slot: Slot, request: Request, undo: ExitStack) -> Handle:
         seat = Seat(slot, request.context)
+        seat.gate.builder = get_ident()
         seat.dependencies, seat.instance = self.construct(slot.served, seat, undo)
         try:
             seat.gate.open(seat.gate.make(seat.instance, slot.interface.function_names))
         except Exception as error:
             raise _failed(slot.served.offer, "making its functions callable", error) from error
+        seat.gate.builder = 0
         undoing(undo, self._registry.take_away, slot, seat)
         with self._registry.lock:
             slot.seats.append(seat)
@@ -192,7 +195,7 @@ class Factory:
                 undoing(undo, self._releaser.release, handle)
             dependencies[need.attribute] = handle
         try:
-            instance = construct(served.cls, dependencies, seat.context)
+            instance = construct(served.cls, dependencies, seat.context, seat, undo)
         except KeyboardInterrupt:
             raise
         except BaseException as error:

@@ -46,13 +46,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import partial
-from inspect import isawaitable
 from typing import Any, TypeVar
 
-from lcr.errors import HandleReleased, NoSuchFunction
+from lcr.errors import HandleReleased, LcrError, NoSuchFunction
 from lcr.runtime.alias import Alias
-from lcr.runtime.census import is_on_this_stack, known_references
-from lcr.runtime.functions import ASYNC, ASYNC_GENERATOR
+from lcr.runtime.census import calls_of_this_thread, is_on_this_stack, known_references
+from lcr.runtime.entry import Admission, Entry, entry
 from lcr.runtime.selfcheck import alias_type
 from lcr.runtime.waiter import TaskWaiter, ThreadWaiter, TrioWaiter, Waiter, has_running_loop, task_waiter
 
@@ -79,8 +78,14 @@ class State(Enum):
 
 
 W = TypeVar("W", bound=Waiter)
-Aliases = dict[str, Alias]
-Admission = tuple[Alias, object | None]  # what to call, and the token of a call that passes a closed gate
+
+
+class Aliases(dict[str, Alias]):
+    """The functions of one instance, by name."""
+
+    def __init__(self, instance: object = None) -> None:
+        super().__init__()
+        self.instance = instance
 
 
 class Gate:
@@ -94,18 +99,37 @@ class Gate:
         self.label = label
         self.state = State.QUIET
         self.arrivals: deque[float] = deque()  # monotonic times of the calls that had to wait since the last close()
-        self.serving: Aliases = {}  # what callers get since the last open()
-        self._spare: Aliases = {}
+        self.serving = Aliases()  # what callers get since the last open()
+        self._spare = Aliases()
         self._elders: list[Alias] = []  # of the same instance, from before a drain that was given up
         self._passing: dict[object, None] = {}  # calls let through the closed gate that have not ended
         self._waiters: dict[Waiter, None] = {}  # in order of arrival
         self._codes: Mapping[int, str] = {}  # ids of the code of all gates that were closed together
         self._drainer = 0  # the thread that closed it
+        self.builder = 0  # the thread on which the first instance is being constructed
+        self.extras: dict[str, None] = {}  # methods that are no functions of the interface, but live callbacks
 
     def make(self, instance: object, names: Iterable[str]) -> Aliases:
         """Make aliases for these functions of an instance, for :meth:`open` or, as spare ones, for :meth:`close`."""
-        alias = alias_type()
-        return {name: alias(name, instance, partial(entry, self, name)) for name in names}
+        made = Aliases(instance)
+        for name in (*names, *(name for name in self.extras if hasattr(instance, name))):
+            made[name] = self._alias(name, instance)
+        return made
+
+    def _alias(self, name: str, instance: object) -> Alias:
+        return alias_type()(name, instance, partial(entry, self, name))
+
+    def forwarding(self, name: str, instance: object) -> Any:
+        """Return a function that calls the method of that name of whatever serves: see ``live.py``."""
+        if name not in self.serving:
+            self.extras[name] = None
+        alias = self._alias(name, instance)
+        alias.redirect()
+        return alias.function
+
+    def forget_extras(self, kept: dict[str, None]) -> None:
+        """Have no live callbacks but these: the others were a candidate's that is given up."""
+        self.extras = kept
 
     # -- do and undo ------------------------------------------------------------------------------------------------
 
@@ -132,7 +156,7 @@ class Gate:
         self._elders = [*self._elders, *self.serving.values()] if aliases is self._spare else []
         self.serving = aliases
         self.state = State.SERVING
-        self._spare, self._codes = {}, {}  # after the state: who still sees it holding uses the spare ones
+        self._spare, self._codes = Aliases(), {}  # after the state: who still sees it holding uses the spare ones
         self._wake()
 
     def flip(self, aliases: Aliases) -> list[Alias]:
@@ -143,13 +167,30 @@ class Gate:
             alias.redirect()
         return self._elders
 
+    def renew(self, names: Iterable[str]) -> None:
+        """Serve as before in a process that was forked: with fresh functions, and without the calls of other threads."""
+        before = list(self.aliases())
+        for alias in before:
+            alias.forget_other_threads(calls_of_this_thread(alias))
+        self._passing.clear()
+        self._elders = []
+        for waiter in [waiter for waiter in self._waiters if isinstance(waiter, ThreadWaiter)]:
+            del self._waiters[waiter]
+        if self.state is not State.ENDED:
+            self.serving, served = self.make(self.serving.instance, names), list(self.serving.values())
+            for alias in served:
+                alias.redirect()
+            self._elders = [alias for alias in before if alias.inside()]
+            self._spare, self._codes, self._drainer, self.state = Aliases(), {}, 0, State.SERVING
+        self._wake()
+
     def end(self) -> None:
         """Serve nothing any more: those who wait, and every call to come, get :class:`HandleReleased`."""
-        ended, self.serving = self.serving, {}
+        ended, self.serving = self.serving, Aliases()
         self.state = State.ENDED
         for alias in ended.values():
             alias.redirect()
-        self._spare, self._elders = {}, []
+        self._spare, self._elders = Aliases(), []
         self._wake()
 
     def _wake(self) -> None:
@@ -167,6 +208,14 @@ class Gate:
     def inside(self, *, exactly: bool = False) -> int:
         """Count the calls inside; too many at most, never too few. ``exactly`` asks the census, a walk of the heap."""
         return count_inside(list(self.aliases()), exactly=exactly) + len(self._passing)
+
+    def functions(self) -> tuple[weakref.ref[Any], ...]:
+        """Return the functions that callers may have of the instance that serves; weakly, for each reference counts."""
+        return tuple(weakref.ref(alias.function) for alias in self.aliases())
+
+    def results(self) -> list[object]:
+        """Return what plain functions returned, and still runs inside."""
+        return [result for alias in self.aliases() for result in alias.results()]
 
     def forget_elders(self) -> None:
         """Drop the aliases of drains given up that nobody is inside of any more."""
@@ -223,11 +272,16 @@ class Gate:
         if seen is State.SERVING:
             if entry.name not in self.serving and self.state is not seen:
                 return None  # it has changed meanwhile, and with it what a name that is missing means
-            return _function(self.serving, entry.name, self.label), None
+            return self._function(self.serving, entry.name), None
         if seen is State.ENDED:
             raise HandleReleased(
                 f"{self.label} is released: {entry.name}() was called through a function kept from it, and the last "
                 f"reference is gone. Nothing was called. Reference {self.label} again to call it."
+            )
+        if seen is State.QUIET and self.builder == get_ident():
+            raise LcrError(
+                f"{entry.name}() was called through lcr.live() while {self.label} is being constructed by this very "
+                f"thread: it would wait for itself. Call the method itself there."
             )
         return self._pass(entry) if seen is State.HOLDING and self._may_pass(entry) else None
 
@@ -240,12 +294,26 @@ class Gate:
         spare = self._spare
         if self.state is not State.HOLDING:
             return None
-        alias, token = _function(spare, entry.name, self.label), object()
+        alias, token = self._function(spare, entry.name), object()
         self._passing[token] = None
         if self.state is State.HOLDING:  # looked at after the announcement: the drainer will count it
             return alias, token
         del self._passing[token]
         return None
+
+    def _function(self, functions: Aliases, name: str) -> Alias:
+        alias = functions.get(name)
+        if alias is None and name in self.extras and hasattr(functions.instance, name):
+            alias = functions[name] = self._alias(name, functions.instance)
+            # Looked at after the announcement: the closing may not have seen it.
+            if functions is self.serving and self.state is not State.SERVING:
+                alias.redirect()
+        if alias is None:
+            raise NoSuchFunction(
+                f"{self.label} has no function {name}() any more: the version that serves now offers "
+                f"{', '.join(sorted(functions)) or 'none'}. Nothing was called."
+            )
+        return alias
 
     def _announce(self, waiter: W) -> W:
         self._waiters[waiter] = None
@@ -269,80 +337,3 @@ def count_inside(aliases: list[Alias], *, exactly: bool = False) -> int:
     counts = {alias: alias.counts() for alias in aliases}
     after = known_references(aliases)  # only what was there before and after is surely among what was counted
     return sum(count.less(before[alias], after[alias]) for alias, count in counts.items())
-
-
-def _function(functions: Aliases, name: str, label: str) -> Alias:
-    try:
-        return functions[name]
-    except KeyError:
-        raise NoSuchFunction(
-            f"{label} has no function {name}() any more: the version that serves now offers "
-            f"{', '.join(sorted(functions)) or 'none'}. Nothing was called."
-        ) from None
-
-
-class Entry:
-    """Where the calls of one alias land after its redirection: a stashed function's way to what serves now.
-
-    It holds the gate weakly: it becomes a constant of a code object, which the collector does not look into, and a
-    cycle through it would never be freed.
-    """
-
-    __slots__ = ("__weakref__", "_gate", "name")
-    awaits = False
-
-    def __init__(self, gate: Gate, name: str) -> None:
-        self._gate = weakref.ref(gate)
-        self.name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call what serves, of a plain or a generator function, when the gate is open."""
-        gate = self._live()
-        return self._start(gate, gate.admit(self), args, kwargs)
-
-    def _live(self) -> Gate:
-        gate = self._gate()
-        if gate is None:
-            raise HandleReleased(
-                f"{self.name}(): the last reference to its interface is released. Nothing was called. Reference it again."
-            )
-        return gate
-
-    def _start(self, gate: Gate, admission: Admission, args: Any, kwargs: Any) -> Any:
-        alias, passes = admission
-        if passes is None:
-            return alias.function(None, *args, **kwargs)  # whatever stands first, it runs with the instance
-        try:
-            return alias.function(None, *args, **kwargs)
-        finally:
-            gate.left(passes)
-
-
-class AsyncGeneratorEntry(Entry):
-    """The same for an async generator function: awaited, it gives the generator to go through."""
-
-    __slots__ = ()
-    awaits = True
-    errors = BaseException  # the trampoline throws these into the generator ...
-    end = StopAsyncIteration  # ... and ends with this
-
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Start what serves, when the gate is open."""
-        gate = self._live()
-        return self._start(gate, await gate.admit_async(self), args, kwargs)
-
-
-class AsyncEntry(AsyncGeneratorEntry):
-    """The same for a coroutine function."""
-
-    __slots__ = ()
-
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Await what serves, when the gate is open."""
-        result = await super().__call__(*args, **kwargs)
-        return await result if isawaitable(result) else result
-
-
-def entry(gate: Gate, name: str, kind: str) -> Entry:
-    """Make the entry for a function of this kind."""
-    return {ASYNC: AsyncEntry, ASYNC_GENERATOR: AsyncGeneratorEntry}.get(kind, Entry)(gate, name)

@@ -33,6 +33,14 @@ def still_collector(stop: object) -> None:
         gc.disable()
 
 
+def renew() -> None:
+    """Give everything back, in a process that was forked: no stop goes on in it."""
+    global _lock
+    _lock = threading.RLock()
+    for stop in [*_lowered, *_calm]:
+        give_back(stop)
+
+
 def give_back(stop: object) -> None:
     """Take back what was changed for a stop; the last one has everything as it was before the first."""
     with _lock:

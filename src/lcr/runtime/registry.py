@@ -43,6 +43,14 @@ class Registry:
         with self.lock:
             self._is_closed = True
 
+    def renew(self) -> None:
+        """Serve on in a process that was forked: no other thread is there, whatever it held."""
+        self.lock = threading.RLock()
+        for slot in self.all():
+            slot.is_ending = False
+            for seat in slot.seats:
+                seat.renew()
+
     def let_go(self) -> None:
         """Have all handles call their instances themselves, when the host was dropped without being closed.
 

@@ -12,7 +12,9 @@ from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 from lcr.runtime.construct import destruct
 from lcr.runtime.handle import Handle, Record, record
+from lcr.runtime.live import leave
 from lcr.runtime.registry import Registry
+from lcr.runtime.remains import Remains
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
 from lcr.runtime.stop import Stop
@@ -23,7 +25,8 @@ from lcr.runtime.waiter import has_running_loop
 class Releaser:
     """Takes handles back."""
 
-    def __init__(self, registry: Registry, shelf: Shelf, turns: Turns) -> None:
+    def __init__(self, registry: Registry, shelf: Shelf, turns: Turns, remains: Remains) -> None:
+        self.remains = remains
         self._registry = registry
         self._shelf = shelf
         self._turns = turns
@@ -90,6 +93,7 @@ class Releaser:
         uninterrupted(lambda: self._stop_here(seat, timeout, cancelled.is_set), "lcr-release", cancelled.set)
 
     def _stop_here(self, seat: Seat, timeout: float, cancelled: Callable[[], bool]) -> None:
+        functions = seat.gate.functions()
         spare = seat.gate.make(seat.instance, seat.slot.interface.function_names)
         with Stop({seat.gate: spare}, cancelled=cancelled) as stop:
             if not stop.wait_drained(time.monotonic() + timeout):
@@ -100,6 +104,7 @@ class Releaser:
                 )
             self._take_out(seat)
             stop.end()
+        self.remains.add_instance(str(seat.slot.interface), seat.instance, functions)
 
     def _take_out(self, seat: Seat) -> None:
         slot = seat.slot
@@ -116,6 +121,7 @@ class Releaser:
             for name, handle in seat.dependencies.items():  # the stack runs backwards: released in reverse order
                 after.callback(self._release_required, seat, name, handle)
             instance, seat.instance = seat.instance, None
+            after.callback(leave, instance)
             self.destruct(instance, seat.slot.served)
 
     def _release_required(self, seat: Seat, name: str, handle: Handle) -> None:
@@ -142,6 +148,7 @@ class Releaser:
     def drop(self, served: Served | None) -> None:
         """Unload the module of a version that nothing serves from any more."""
         if served is not None and served.loaded is not None:
+            self.remains.add_version(served)
             self._shelf.give_back(served.loaded)
 
     # -- everything, when the host closes -----------------------------------------------------------------------------

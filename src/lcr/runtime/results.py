@@ -30,9 +30,18 @@ class Results:
             self._kept.add(result)
         return result
 
-    def unfinished(self) -> int:
-        """Count the results that still run."""
-        return sum(map(_is_unfinished, list(self._kept)))
+    def forget_running(self) -> None:
+        """Drop those that run, in a process that was forked: they run on threads that are not there any more."""
+        for result in [result for result in list(self._kept) if _runs(result)]:
+            self._kept.discard(result)
+
+    def unfinished(self) -> list[object]:
+        """Return the results that still run."""
+        return [result for result in list(self._kept) if _is_unfinished(result)]
+
+
+def _runs(result: object) -> bool:
+    return any(getattr(result, f"{prefix}_running", False) for prefix in ("gi", "cr", "ag"))
 
 
 def _is_unfinished(result: object) -> bool:

@@ -51,6 +51,15 @@ class Shelf:
         with self._lock:
             self._unproved.discard(loaded)
 
+    def renew(self) -> None:
+        """Forget who held the lock, in a process that was forked."""
+        self._lock = threading.Lock()
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module of this name, or the one that it is below, is loaded."""
+        with self._lock:
+            return any(f"{module}.".startswith(f"{loaded.name}.") for loaded in self._users)
+
     def keep(self, loaded: LoadedModule) -> None:
         """Count one more user of a module that has one. Undo: :meth:`give_back`."""
         with self._lock:

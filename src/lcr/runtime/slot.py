@@ -10,7 +10,7 @@ from lcr.loaders.python import LoadedModule
 from lcr.loaders.source import Offer
 from lcr.model.interface import Interface
 from lcr.model.version import Version
-from lcr.runtime.gate import Gate
+from lcr.runtime.gate import Aliases, Gate
 from lcr.runtime.handle import Face, Handle, Record, record_or_none, released_type
 
 
@@ -48,13 +48,20 @@ class Seat:
 
     def lead_handles(self) -> None:
         """Have every handle call the functions themselves that serve now; called under the registry's lock."""
-        self.face.show(self.gate.serving, self.references.values())
+        serving = self.gate.serving
+        shown = {name: serving[name] for name in self.slot.interface.function_names if name in serving}
+        self.face.show(shown, self.references.values())
         self.gate.forget_elders()
+
+    def renew(self) -> None:
+        """Serve on in a process that was forked."""
+        self.gate.renew(self.slot.interface.function_names)
+        self.lead_handles()
 
     def let_go(self) -> None:
         """Have the handles call the instance itself: see :meth:`Registry.let_go`."""
         self.face.let_go(self.instance)
-        self.gate.serving = {}
+        self.gate.serving = Aliases()
 
     def records(self) -> list[Record]:
         """Return what the host keeps on each reference to this instance."""

@@ -150,11 +150,12 @@ class Stop:
 
     def suspended(self) -> tuple[str, ...]:
         """Name the generators and coroutines that are suspended inside now, and where. Walks the heap."""
-        return suspended(self._codes)
+        more = [result for gate in self._spare for result in gate.results()]
+        return tuple(sighting.text() for sighting in suspended(self._codes, more))
 
     def who(self) -> tuple[str, ...]:
         """Name the threads that run inside now, and where they are."""
-        return running(self._codes)
+        return tuple(sighting.text() for sighting in running(self._codes))
 
     def held(self) -> int:
         """Count the calls that have had to wait so far."""

@@ -68,6 +68,13 @@ class Turns:
             self._changed.notify_all()
             del self._tokens[name]  # at the end: until then it is done again
 
+    def renew(self) -> None:
+        """Forget whose turn it was, in a process that was forked, but for this thread's own."""
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._owners = {name: owner for name, owner in self._owners.items() if owner == get_ident()}
+        self._wanted, self._hung = {}, set()
+
     def give_up(self, ident: int | None) -> None:
         """Have nobody wait any more for the turns of a thread that was abandoned."""
         with self._lock:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
 from _thread import allocate_lock, get_ident
 from typing import Any
+
+from lcr.runtime.names import thread_name
 
 
 class Waiter:
@@ -157,10 +158,3 @@ def has_trio_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def thread_name(ident: int | None) -> str:
-    """Return the name of a thread, or its number where threading does not know it."""
-    # Read from the table at once: enumerate() takes a lock, which a fork or a signal may find taken.
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]
-    return str(ident) if thread is None else str(thread.name)
