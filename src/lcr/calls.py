@@ -27,7 +27,8 @@ def _names(gates: list[tuple[str, Gate]], leaving: Leaving) -> dict[int, tuple[s
     """Map the ids of the code objects that may run inside to the interface and the function."""
     found = {id(alias.code): (label, alias.name) for label, gate in gates for alias in gate.aliases()}
     old = {id(alias.code): (label, alias.name) for label, alias in leaving.aliases()}
-    return found | {ident: name for ident, name in old.items() if ident in found}
+    served = {label.rsplit(" ", 1)[0] for label, _ in gates}
+    return found | {ident: name for ident, name in old.items() if name[0].rsplit(" ", 1)[0] in served}
 
 
 def _call(of: list[tuple[str, str]], seen: Sighting, gates: list[tuple[str, Gate]]) -> Call:

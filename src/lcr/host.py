@@ -330,9 +330,9 @@ class Host:
         began = time.monotonic()
         self._registry.close()
         self._engine.end(timeout)
-        timeout = max(0.0, timeout - (time.monotonic() - began))
-        failures = [str(failure) for failure in self._releaser.end_all(timeout)]
-        failures += self._leaving.end(max(0.0, timeout - (time.monotonic() - began)))
+        deadline = began + timeout
+        failures = list(self._leaving.end(max(0.0, deadline - time.monotonic())))  # first: they use what is ended next
+        failures += map(str, self._releaser.end_all(max(0.0, deadline - time.monotonic())))
         if failures:
             raise LcrError("closing the host: " + "; ".join(failures))
 

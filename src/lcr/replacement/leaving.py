@@ -40,7 +40,7 @@ class Leaving:
             if self._wait_until_left(watched):
                 warnings = retire(old, releaser, _run)
                 done()
-                tell("retired", {"name": old.label.split(" ")[0], "old": old.label, "warnings": warnings})
+                tell("retired", {"name": old.label.rsplit(" ", 1)[0], "old": old.label, "warnings": warnings})
             with self._lock:
                 self._threads.pop(threading.current_thread(), None)
 

@@ -184,7 +184,9 @@ class Replacement:
             self._transfer(time.monotonic() + self._limits.deadline, undo)
         with self._timed("commit"):
             self._commit(undo)
-            running = [gate.flip(new) for change in self._changes for gate, new in change.aliases().items()]
+            running = [
+                gate.flip(new, waits=change.moved > 0) for change in self._changes for gate, new in change.aliases().items()
+            ]
         self._seen["finishing"] = sum(alias.inside() for aliases in running for alias in aliases)
         return running
 
@@ -238,6 +240,7 @@ class Replacement:
             for change, each, aliases in reversed(old):
                 if (change, each, aliases) not in later:
                     self._warnings += retire(each, self._parts.releaser, self._step)
+                    self._say("retired", name=change.slot.name, old=each.label, warnings=[])
             for change, rest in dropped:
                 if change not in [waits for waits, _, _ in later]:
                     self._warnings += threads_of(change.replaced, "retire")

@@ -115,20 +115,18 @@ def running(codes: Mapping[int, str]) -> tuple[Sighting, ...]:
 
 def suspended(codes: Mapping[int, str], more: Iterable[object] = ()) -> tuple[Sighting, ...]:
     """Tell which generators and coroutines of these codes, and which of ``more``, are suspended. Walks the heap."""
-    others = {id(each): each for each in more}
     tasks = task_names()
-    found = []
+    found: dict[int, Sighting] = {}
     # Chained: a list of both would be among the objects, contain itself, and so keep all of them.
-    for thing in chain(gc.get_objects(), list(others.values())):
+    for thing in chain(gc.get_objects(), others := list(more)):
         code = _suspended_code(thing)
-        if code is None or (id(code) not in codes and id(thing) not in others):
+        if code is None or (id(code) not in codes and not any(thing is other for other in others)):
             continue
         frame = _frame_of(thing)
-        if frame is not None and not _runs(thing):
-            what = codes.get(id(code), code.co_qualname)
-            found.append(Sighting(what, "suspended", "", tasks.get(id(thing), ""), _place(frame), _seconds_seen(frame)))
-        others.pop(id(thing), None)
-    return tuple(dict.fromkeys(found))
+        if frame is not None and not _runs(thing) and id(thing) not in found:
+            what, task = codes.get(id(code), code.co_qualname), tasks.get(id(thing), "")
+            found[id(thing)] = Sighting(what, "suspended", "", task, _place(frame), _seconds_seen(frame))
+    return tuple(found.values())
 
 
 def _frame_of(thing: object) -> FrameType | None:

@@ -159,13 +159,16 @@ class Gate:
         self._spare, self._codes = Aliases(), {}  # after the state: who still sees it holding uses the spare ones
         self._wake()
 
-    def flip(self, aliases: Aliases) -> list[Alias]:
-        """Serve through these at once, without holding anybody; return those that calls may be inside of. Never raises."""
-        before, self.serving = list(self.serving.values()), aliases
-        self._elders = [*self._elders, *before]
+    def flip(self, aliases: Aliases, *, waits: bool) -> list[Alias]:
+        """Serve through these at once, without holding anybody; return those that calls may be inside of. Never raises.
+
+        With ``waits`` later drains wait for these calls as well: they work on the same state.
+        """
+        before, self.serving = [*self.serving.values(), *self._elders], aliases
+        self._elders = before if waits else []
         for alias in before:
             alias.redirect()
-        return self._elders
+        return before
 
     def renew(self, names: Iterable[str]) -> None:
         """Serve as before in a process that was forked: with fresh functions, and without the calls of other threads."""

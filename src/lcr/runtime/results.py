@@ -22,22 +22,28 @@ class Results:
 
     def __init__(self, target: Callable[..., Any]) -> None:
         self._target = target
-        self._kept: weakref.WeakSet[Any] = weakref.WeakSet()
+        # By id, and not a WeakSet: that cannot be listed while other threads add to it.
+        self._kept: dict[int, weakref.ref[Any]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self._target(*args, **kwargs)
         if _is_unfinished(result):
-            self._kept.add(result)
+            self._keep(result)
         return result
+
+    def _keep(self, result: object) -> None:
+        kept, key = self._kept, id(result)
+        kept[key] = weakref.ref(result, lambda _: kept.pop(key, None))
 
     def forget_running(self) -> None:
         """Drop those that run, in a process that was forked: they run on threads that are not there any more."""
-        for result in [result for result in list(self._kept) if _runs(result)]:
-            self._kept.discard(result)
+        for result in self.unfinished():
+            if _runs(result):
+                self._kept.pop(id(result), None)
 
     def unfinished(self) -> list[object]:
         """Return the results that still run."""
-        return [result for result in list(self._kept) if _is_unfinished(result)]
+        return [result for ref in list(self._kept.values()) if _is_unfinished(result := ref())]
 
 
 def _runs(result: object) -> bool:
