@@ -18,8 +18,8 @@ def calls_of(slots: Iterable[Slot], leaving: Leaving) -> tuple[Call, ...]:
     names = _names(gates, leaving)
     codes = {ident: str(place) for place, ident in enumerate(names)}
     of = list(names.values())
-    more = [result for _, gate in gates for result in gate.results()]
-    seen = [*running(codes), *suspended(codes, more)]
+    aliases = [*(alias for _, gate in gates for alias in gate.aliases()), *(alias for _, alias in leaving.aliases())]
+    seen = [*running(codes), *suspended(codes, aliases)]
     return (*(_call(of, sighting, gates) for sighting in seen), *_held(gates))
 
 

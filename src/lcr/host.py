@@ -331,10 +331,13 @@ class Host:
         self._registry.close()
         self._engine.end(timeout)
         deadline = began + timeout
-        failures = list(self._leaving.end(max(0.0, deadline - time.monotonic())))  # first: they use what is ended next
-        failures += map(str, self._releaser.end_all(max(0.0, deadline - time.monotonic())))
-        if failures:
-            raise LcrError("closing the host: " + "; ".join(failures))
+        failures = self._releaser.end_all(max(0.0, deadline - time.monotonic()))
+        left = self._leaving.end(max(0.0, deadline - time.monotonic()))
+        if failures:  # once more: what is on its way out has used what could not be ended
+            failures = self._releaser.end_all(max(0.0, deadline - time.monotonic()))
+        told = [*left, *map(str, failures)]
+        if told:
+            raise LcrError(f"closing the host: {'; '.join(told)}")
 
     def _renew(self) -> None:
         process.renew()

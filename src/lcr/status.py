@@ -27,7 +27,7 @@ def interface_status(slot: Slot) -> InterfaceStatus:
         previous=slot.previous.interface.version.text if slot.previous is not None else None,
         instances=len(seats),
         references=sum(len(seat.references) for seat in seats),
-        inside=sum(seat.gate.inside() for seat in seats),
+        inside=sum(seat.gate.seen_inside() for seat in seats),
         functions=tuple(function.text for function in interface.functions),
         dependencies=tuple(_dependencies(seats[0])) if seats else (),
         holders=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),

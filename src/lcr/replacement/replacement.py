@@ -185,7 +185,9 @@ class Replacement:
         with self._timed("commit"):
             self._commit(undo)
             running = [
-                gate.flip(new, waits=change.moved > 0) for change in self._changes for gate, new in change.aliases().items()
+                gate.flip(new, waits=change.moved > 0)
+                for change in self._changes
+                for gate, new in change.aliases().items()
             ]
         self._seen["finishing"] = sum(alias.inside() for aliases in running for alias in aliases)
         return running

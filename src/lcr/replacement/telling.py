@@ -16,26 +16,21 @@ _ENDING = 0.1  # seconds that a thread of a version which is over has to end
 
 
 class NotDrained(LcrError):
-    """Calls are inside past the deadline. Where they are suspended is looked up later, when nobody is held any more."""
+    """Calls are inside past the deadline: who they are is looked up now, for they may be gone when the gate is open."""
 
     def __init__(self, stop: Stop, deadline: float) -> None:
         held = stop.held()
-        self._stop = stop
+        still = "; ".join([stop.inside_text(exactly=True), *stop.suspended()])
         super().__init__(
-            f"after {deadline:g} s, for which {held} {'call' if held == 1 else 'calls'} had to wait, there is still "
-            f"{stop.inside_text()}"
+            f"after {deadline:g} s, for which {held} {'call' if held == 1 else 'calls'} had to wait, there is still {still}"
         )
-
-    def whole(self) -> str:
-        """Say it with the places where calls are suspended; walks the heap."""
-        return "; ".join([str(self), *self._stop.suspended()])
 
 
 def rolled_back(
     plan: Plan, stage: str, error: BaseException, notes: Iterable[str], *, dry_run: bool, serves: bool
 ) -> RolledBack:
     """Return the error for a replacement that failed at a stage and was undone."""
-    why = error.whole() if isinstance(error, NotDrained) else tell(error)
+    why = tell(error)
     why += "".join(f" ({note})" for note in notes)
     own = "its own state" if not plan.members else "their own states"
     now = f"{plan.serving}, with {own}." if serves else "nothing serves."

@@ -12,7 +12,6 @@ import inspect
 import sys
 import time
 from collections.abc import Container, Iterable, Mapping
-from itertools import chain
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import NamedTuple
 
@@ -113,12 +112,13 @@ def running(codes: Mapping[int, str]) -> tuple[Sighting, ...]:
     return tuple(found)
 
 
-def suspended(codes: Mapping[int, str], more: Iterable[object] = ()) -> tuple[Sighting, ...]:
-    """Tell which generators and coroutines of these codes, and which of ``more``, are suspended. Walks the heap."""
+def suspended(codes: Mapping[int, str], aliases: Iterable[Alias]) -> tuple[Sighting, ...]:
+    """Tell which generators and coroutines of these aliases, with these codes, are suspended. Walks the heap."""
     tasks = task_names()
     found: dict[int, Sighting] = {}
-    # Chained: a list of both would be among the objects, contain itself, and so keep all of them.
-    for thing in chain(gc.get_objects(), others := list(more)):
+    functions = {id(alias.function): alias.function for alias in aliases}
+    others = [result for alias in aliases for result in alias.results()]
+    for thing in [*gc.get_referrers(*functions.values()), *others]:
         code = _suspended_code(thing)
         if code is None or (id(code) not in codes and not any(thing is other for other in others)):
             continue
@@ -161,7 +161,8 @@ def calls_of_this_thread(alias: Alias) -> int:
         found += frame.f_code is alias.code
         frame = frame.f_back  # type: ignore[assignment]
     if alias.may_suspend and alias.inside() > found:
-        found += sum(_suspended_code(thing) is alias.code and not _runs(thing) for thing in gc.get_objects())
+        things = gc.get_referrers(alias.function)
+        found += sum(_suspended_code(thing) is alias.code and not _runs(thing) for thing in things)
     return found
 
 

@@ -40,6 +40,7 @@ class WrapperCounted(Alias):
     def redirect(self) -> None:
         """Have the wrapper pass every call on that enters from now on."""
         self._counter.is_redirected = True
+        self._counter.run = None  # a stash holds the counter: it is not to hold the instance
 
     def forget_other_threads(self, inside: int) -> None:
         """Count only the calls of this thread."""
@@ -56,18 +57,21 @@ class Counter:
     """Counts each call of one alias. It does not hold the alias: a cycle through a code object would never be freed."""
 
     def __init__(self, run: Callable[..., Any], entry: Callable[..., Any]) -> None:
-        self._run = run
+        self.run: Callable[..., Any] | None = run
         self._entry = entry
         self.calls: dict[object, int] = {}  # a token for each call that runs: its thread
         self.is_redirected = False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the call, or pass it on."""
         token = object()
         self.calls[token] = get_ident()
         try:
-            if not self.is_redirected:  # looked at after the announcement: whoever redirects counts afterwards
-                return self._run(*args, **kwargs)
+            run = self.run
+            if (
+                not self.is_redirected and run is not None
+            ):  # after the announcement: whoever redirects counts afterwards
+                return run(*args, **kwargs)
         finally:
             del self.calls[token]
         return self._entry(*args, **kwargs)

@@ -43,7 +43,7 @@ class Entry:
         self._gate = weakref.ref(gate)
         self.name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call what serves, of a plain or a generator function, when the gate is open."""
         gate = self._live()
         return self._start(gate, gate.admit(self), args, kwargs)
@@ -74,7 +74,7 @@ class AsyncGeneratorEntry(Entry):
     errors = BaseException  # the trampoline throws these into the generator ...
     end = StopAsyncIteration  # ... and ends with this
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Start what serves, when the gate is open."""
         gate = self._live()
         return self._start(gate, await gate.admit_async(self), args, kwargs)
@@ -85,7 +85,7 @@ class AsyncEntry(AsyncGeneratorEntry):
 
     __slots__ = ()
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Await what serves, when the gate is open."""
         result = await super().__call__(*args, **kwargs)
         return await result if isawaitable(result) else result

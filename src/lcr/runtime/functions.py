@@ -14,7 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 PLAIN, ASYNC, GENERATOR, ASYNC_GENERATOR = "sync", "async", "generator", "async-generator"
-_CO_GENERATOR, _CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200
+_CO_GENERATOR, _CO_COROUTINE, _CO_ITERABLE_COROUTINE, _CO_ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 def kind_of(code: CodeType) -> str:
@@ -57,14 +57,16 @@ def _dress(made: FunctionType, function: FunctionType) -> None:
 @lru_cache(maxsize=256)
 def _outer(defaults: int, keywords: tuple[str, ...], free: int) -> CodeType:
     """Compile ``outer(d0, ..., k0, ...)``, which makes an inner function with these defaults and free variables."""
-    parameters = [f"d{i}" for i in range(defaults)]
-    options = [f"k{i}" for i in range(len(keywords))]
-    # No name that an author gives a keyword: they stand side by side in one signature.
-    inner = [f"_lcr_{i}={name}" for i, name in enumerate(parameters)]
+    own = "_lcr"  # no name of ours is one that the author gave a keyword: they stand side by side in one signature
+    while any(keyword.startswith(own) for keyword in keywords):
+        own += "_"
+    parameters = [f"{own}d{i}" for i in range(defaults)]
+    options = [f"{own}k{i}" for i in range(len(keywords))]
+    inner = [f"{own}{i}={name}" for i, name in enumerate(parameters)]
     if keywords:
         inner += ["*", *(f"{name}={value}" for name, value in zip(keywords, options, strict=True))]
     # Zero-padded, because the compiler sorts free variables by name and cells go in by position.
-    cells = [f"c{i:05}" for i in range(free)]
+    cells = [f"{own}c{i:05}" for i in range(free)]
     lines = [
         "def cells_here():",
         *(f" {cell} = None" for cell in cells),
@@ -121,6 +123,7 @@ def trampoline(kind: str, target: Callable[..., Any], like: CodeType) -> CodeTyp
         co_consts=tuple(target if c == _TARGET else c for c in template.co_consts),
         co_name=like.co_name,
         co_qualname=like.co_qualname,
+        co_flags=template.co_flags | like.co_flags & _CO_ITERABLE_COROUTINE,  # a generator that may be awaited
     )
 
 

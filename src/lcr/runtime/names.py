@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -44,7 +45,16 @@ def _all_tasks() -> list[Any]:
     module = _tasks()
     # asyncio.all_tasks() gives those of one loop; the sets that it reads have other names from version to version.
     held = [getattr(module, name, ()) for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")]
-    return [task for each in held for task in list(each) if hasattr(task, "get_coro") and not task.done()]
+    return [task for each in held for task in _listed(each) if hasattr(task, "get_coro") and not task.done()]
+
+
+def _listed(tasks: Iterable[Any]) -> list[Any]:
+    for _ in range(1000):  # as asyncio itself does: other threads make tasks meanwhile
+        try:
+            return list(tasks)
+        except RuntimeError:
+            continue
+    return []
 
 
 def _tasks() -> Any:

@@ -25,8 +25,10 @@ class Results:
         # By id, and not a WeakSet: that cannot be listed while other threads add to it.
         self._kept: dict[int, weakref.ref[Any]] = {}
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         result = self._target(*args, **kwargs)
+        if _runs_other_code(result):
+            result = _through(result)
         if _is_unfinished(result):
             self._keep(result)
         return result
@@ -48,6 +50,15 @@ class Results:
 
 def _runs(result: object) -> bool:
     return any(getattr(result, f"{prefix}_running", False) for prefix in ("gi", "cr", "ag"))
+
+
+def _runs_other_code(result: object) -> bool:
+    # An iterator that calls functions, such as a map(): it tells nobody when it is through.
+    return isinstance(result, map | filter | zip | enumerate) or type(result).__module__ == "itertools"
+
+
+def _through(iterator: Any) -> Iterator[Any]:
+    yield from iterator
 
 
 def _is_unfinished(result: object) -> bool:

@@ -143,15 +143,15 @@ class Stop:
         """Tell whether threads that run are all there is inside: then a census has nothing to take away."""
         return len(self.who()) >= self.inside()
 
-    def inside_text(self) -> str:
+    def inside_text(self, *, exactly: bool = False) -> str:
         """Say how many calls are inside, and where."""
-        count, where = self.inside(), "; ".join(self.who()) or "suspended"
+        count, where = self.inside(exactly=exactly), "; ".join(self.who()) or "suspended"
         return f"{count} {'call' if count == 1 else 'calls'} inside ({where})"
 
     def suspended(self) -> tuple[str, ...]:
         """Name the generators and coroutines that are suspended inside now, and where. Walks the heap."""
-        more = [result for gate in self._spare for result in gate.results()]
-        return tuple(sighting.text() for sighting in suspended(self._codes, more))
+        aliases = [alias for gate in self._spare for alias in gate.aliases()]
+        return tuple(sighting.text() for sighting in suspended(self._codes, aliases))
 
     def who(self) -> tuple[str, ...]:
         """Name the threads that run inside now, and where they are."""

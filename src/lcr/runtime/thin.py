@@ -13,7 +13,9 @@ from lcr.runtime.functions import ASYNC_GENERATOR, PLAIN, kind_of, trampoline
 
 def thin(name: str, target: Callable[..., Any], kind: str, like: Callable[..., Any]) -> FunctionType:
     """Return a function of this kind that drops its first argument, calls ``target``, and looks ``like`` another."""
-    made = FunctionType(trampoline(kind, Target(kind, target), _pass.__code__), {}, name)
+    code = getattr(getattr(like, "__func__", like), "__code__", _pass.__code__)
+    as_like = _pass.__code__.replace(co_flags=_pass.__code__.co_flags | code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+    made = FunctionType(trampoline(kind, Target(kind, target), as_like), {}, name)
     functools.update_wrapper(made, like)
     made.__dict__.pop("__wrapped__", None)
     made.__name__, made.__qualname__ = name, getattr(like, "__qualname__", name)
@@ -30,7 +32,7 @@ class Target:
     def __init__(self, kind: str, target: Callable[..., Any]) -> None:
         self._call = _awaited(target) if kind == ASYNC_GENERATOR else target
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
 
 
