@@ -6,6 +6,7 @@ everything else that is an :class:`LcrError`. A message has four parts: what, to
 
 from __future__ import annotations
 
+import linecache
 import re
 import traceback
 from collections.abc import Iterable
@@ -29,12 +30,23 @@ def place(filename: str, line: int | None) -> str:
 
 def where_raised(error: BaseException) -> str:
     """Say where an exception came out of a component, or otherwise where it was raised; empty when it was not."""
-    frames = traceback.extract_tb(error.__traceback__)
+    # Not extract_tb(): for each file it has linecache keep an entry, which for a version that is gone nobody takes out.
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     if not frames:
         return ""
-    own = [frame for frame in frames if re.search(_LOAD_NUMBER, frame.filename)]
-    frame = (own or frames[-1:])[0]
-    return f"in {frame.name}, {place(frame.filename, frame.lineno)}"
+    own = [(code, line) for code, line in frames if re.search(_LOAD_NUMBER, code.co_filename)]
+    code, line = (own or frames[-1:])[0]
+    return f"in {code.co_name}, {place(code.co_filename, line)}"
+
+
+def whole_traceback(error: BaseException) -> str:
+    """Return an exception as the interpreter prints it, without leaving anything of versions that are gone."""
+    before = set(linecache.cache)
+    try:
+        return "".join(traceback.format_exception(error))
+    finally:
+        for filename in [name for name in set(linecache.cache) - before if re.search(_LOAD_NUMBER, name)]:
+            linecache.cache.pop(filename, None)
 
 
 class LcrError(Exception):

@@ -342,7 +342,7 @@ class Host:
     def _renew(self) -> None:
         process.renew()
         self._control_lock = threading.Lock()
-        for part in (self._feed, self._turns, self._shelf, self._remains, self._leaving, self._engine, self._catalog):
+        for part in (self._feed, self._turns, self._shelf, self._leaving, self._engine, self._catalog):
             part.renew()
         self._registry.renew()
 

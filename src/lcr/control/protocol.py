@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised
+from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised, whole_traceback
 from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot
 
 R = TypeVar("R", bound=Struct)
@@ -297,5 +296,5 @@ def _cause(cause: BaseException | None) -> dict[str, Any]:
     where = where_raised(cause)
     return {
         "cause": f"{in_words(cause)}{f' ({where})' if where else ''}",
-        "traceback": "".join(traceback.format_exception(cause)),
+        "traceback": whole_traceback(cause),
     }

@@ -67,8 +67,8 @@ class Alias:
         """Return what a plain function returned, and still runs."""
         return self._results.unfinished() if self._results is not None else []
 
-    def forget_other_threads(self, inside: int) -> None:
-        """Count only so many as inside now, in a process that was forked: the other threads' calls will never end."""
+    def forget_other_threads(self, look: Callable[[], int]) -> None:
+        """Count without the calls of other threads, which will never end, in a process that was forked."""
         if self._results is not None:
             self._results.forget_running()
 
@@ -103,6 +103,11 @@ class Counts:
         return max(0, found) + self.unfinished
 
 
+# References when nobody else has one: of the code by the alias, by the function, and by the count itself; of the function
+# by the alias and the count. The self-check sees whether they are these.
+_CODE_BASE, _FUNCTION_BASE = 3, 2
+
+
 class ReferenceCounted(Alias):
     """Counted by the interpreter: a call inside holds a reference to its function, and one to its code.
 
@@ -110,19 +115,19 @@ class ReferenceCounted(Alias):
     code. A call inside holds both, so neither count is ever too low, and the lower one is the better.
     """
 
-    __slots__ = ("_code_base", "_function_base", "_signature", "trampoline")
+    __slots__ = ("_code_base", "_look", "_signature", "trampoline")
 
     def __init__(self, name: str, instance: object, entry: MakeEntry) -> None:
         super().__init__(name, instance)
+        self._look: Callable[[], int] | None = None  # counts another way, in a process that was forked
         self.function = self._make(instance)
         self.code = self.function.__code__
         kind = kind_of(self.code)
         self.entry = entry(kind)
         self._signature = signature_of(self.function)
         self.trampoline = trampoline(kind, self.entry, self.code)
-        # Nobody else has them yet: what the alias itself holds.
-        self._function_base = sys.getrefcount(self.function)
-        self._code_base = sys.getrefcount(self.code)
+        # Not measured: whoever holds one just now, such as a profiler, may let it go, and then a call would be hidden.
+        self._code_base = _CODE_BASE
 
     def _make(self, instance: object) -> FunctionType:
         given = self._given(instance)
@@ -142,15 +147,16 @@ class ReferenceCounted(Alias):
             self.function.__code__ = self.trampoline
 
     def _counted(self) -> int:
+        if self._look is not None:
+            return self._look()
         if not (by_code := sys.getrefcount(self.code) - self._code_base):
             return 0
-        return min(by_code, sys.getrefcount(self.function) - self._function_base - self.shown)
+        return min(by_code, sys.getrefcount(self.function) - _FUNCTION_BASE - self.shown)
 
-    def forget_other_threads(self, inside: int) -> None:
-        """Count only so many as inside now: what the others' frames refer to is never released."""
-        super().forget_other_threads(inside)
-        self._code_base = sys.getrefcount(self.code) - inside
-        self._function_base = sys.getrefcount(self.function) - self.shown - inside
+    def forget_other_threads(self, look: Callable[[], int]) -> None:
+        """Look at the stacks from now on: what the others' frames refer to is never released."""
+        super().forget_other_threads(look)
+        self._look = look
 
     def counts(self) -> Counts:
         """Return everything that there is to count: all references but those that the counting itself makes."""

@@ -106,7 +106,10 @@ def running(codes: Mapping[int, str]) -> tuple[Sighting, ...]:
         frame: FrameType | None = top
         while frame is not None:
             if id(frame.f_code) in codes:
-                what, task = codes[id(frame.f_code)], current_task_name(ident) if _may_be_tasks(frame) else ""
+                what, task = (
+                    codes[id(frame.f_code)],
+                    current_task_name(ident) if _may_be_suspended(frame.f_code) else "",
+                )
                 found.append(Sighting(what, "running", thread_name(ident), task, _place(frame), _seconds_seen(frame)))
             frame = frame.f_back
     return tuple(found)
@@ -138,10 +141,6 @@ def _runs(thing: object) -> bool:
     return bool(getattr(thing, f"{_PREFIXES[type(thing)]}_running"))
 
 
-def _may_be_tasks(frame: FrameType) -> bool:
-    return bool(frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
-
-
 def running_in(filenames: Container[str]) -> tuple[str, ...]:
     """Tell which threads run code of these files right now: ``thread poller in poll (...)``."""
     lines = []
@@ -154,16 +153,22 @@ def running_in(filenames: Container[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def calls_of_this_thread(alias: Alias) -> int:
-    """Count the calls of an alias that the calling thread can still end: on its stack, or suspended anywhere."""
-    found, frame = 0, sys._getframe(1)
-    while frame is not None:
-        found += frame.f_code is alias.code
-        frame = frame.f_back  # type: ignore[assignment]
-    if alias.may_suspend and alias.inside() > found:
+def calls_to_be_seen(alias: Alias) -> int:
+    """Count the calls of an alias on the stacks of all threads that there are, and those that are suspended."""
+    found = 0
+    for top in sys._current_frames().values():
+        frame: FrameType | None = top
+        while frame is not None:
+            found += frame.f_code is alias.code
+            frame = frame.f_back
+    if _may_be_suspended(alias.code):
         things = gc.get_referrers(alias.function)
         found += sum(_suspended_code(thing) is alias.code and not _runs(thing) for thing in things)
     return found
+
+
+def _may_be_suspended(code: CodeType) -> bool:
+    return bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR))
 
 
 def is_on_this_stack(codes: Container[int]) -> bool:

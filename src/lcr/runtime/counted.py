@@ -42,9 +42,9 @@ class WrapperCounted(Alias):
         self._counter.is_redirected = True
         self._counter.run = None  # a stash holds the counter: it is not to hold the instance
 
-    def forget_other_threads(self, inside: int) -> None:
+    def forget_other_threads(self, look: Callable[[], int]) -> None:
         """Count only the calls of this thread."""
-        super().forget_other_threads(inside)
+        super().forget_other_threads(look)
         calls = self._counter.calls
         for token in [token for token, ident in calls.items() if ident != get_ident()]:
             del calls[token]

@@ -50,7 +50,7 @@ from typing import Any, TypeVar
 
 from lcr.errors import HandleReleased, LcrError, NoSuchFunction
 from lcr.runtime.alias import Alias
-from lcr.runtime.census import calls_of_this_thread, is_on_this_stack, known_references
+from lcr.runtime.census import calls_to_be_seen, is_on_this_stack, known_references
 from lcr.runtime.entry import Admission, Entry, entry
 from lcr.runtime.selfcheck import alias_type
 from lcr.runtime.waiter import TaskWaiter, ThreadWaiter, TrioWaiter, Waiter, has_running_loop, task_waiter
@@ -174,7 +174,7 @@ class Gate:
         """Serve as before in a process that was forked: with fresh functions, and without the calls of other threads."""
         before = list(self.aliases())
         for alias in before:
-            alias.forget_other_threads(calls_of_this_thread(alias))
+            alias.forget_other_threads(partial(calls_to_be_seen, alias))
         self._passing.clear()
         self._elders = []
         for waiter in [waiter for waiter in self._waiters if isinstance(waiter, ThreadWaiter)]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, ModuleType
@@ -19,8 +18,8 @@ class Remains:
     """Of each version that is over what is left of it; nothing here keeps anything alive."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: list[tuple[str, str, weakref.ref[Any]]] = []  # interface, name of its module, the thing
+        # By the id of the reference: the interface, the name of its module, the thing.
+        self._left: dict[int, tuple[str, str, weakref.ref[Any]]] = {}
 
     def add_instance(self, label: str, instance: object, functions: Iterable[weakref.ref[Any]]) -> None:
         """Note an instance that was replaced or released, and the functions that callers had of it."""
@@ -34,14 +33,13 @@ class Remains:
             self._add(str(served.interface), module.__name__, [module, *own])
 
     def _add(self, label: str, module: str, things: Iterable[object], more: Iterable[weakref.ref[Any]] = ()) -> None:
-        refs = [*(found for thing in things if (found := _weak(thing)) is not None), *more]
-        with self._lock:
-            self._left = [entry for entry in self._left if entry[2]() is not None]
-            self._left += [(label, module, ref) for ref in refs]
+        for thing in (*things, *(found for ref in more if (found := ref()) is not None)):
+            ref = _weak(thing, self._forget)
+            if ref is not None:
+                self._left[id(ref)] = (label, module, ref)
 
-    def renew(self) -> None:
-        """Forget who held the lock, in a process that was forked."""
-        self._lock = threading.Lock()
+    def _forget(self, ref: weakref.ref[Any]) -> None:
+        self._left.pop(id(ref), None)
 
     def leaks(self, name: str | None, kept: Callable[[str], bool]) -> tuple[Leak, ...]:
         """Tell what keeps things of versions that are over; ``kept`` tells a module that is loaded for a rollback.
@@ -62,8 +60,7 @@ class Remains:
 
     def _by_version(self, name: str | None) -> Mapping[tuple[str, str], list[object]]:
         found: dict[tuple[str, str], list[object]] = {}
-        with self._lock:
-            left = list(self._left)
+        left = list(self._left.values())  # in one step of the interpreter
         for label, module, ref in left:
             thing = ref()
             if thing is not None and name in (None, label.rsplit(" ", 1)[0]):
@@ -109,8 +106,8 @@ def _is_of_module(name: str, module: str) -> bool:
     return f"{name}.".startswith(f"{module}.")
 
 
-def _weak(thing: object) -> weakref.ref[Any] | None:
+def _weak(thing: object, gone: Callable[[weakref.ref[Any]], None]) -> weakref.ref[Any] | None:
     try:
-        return weakref.ref(thing)
+        return weakref.ref(thing, gone)
     except TypeError:  # an instance with __slots__ and no __weakref__: then its class tells of it
         return None
