@@ -22,7 +22,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._subscribers: tuple[Callback, ...] = ()
+        self.subscribers: tuple[Callback, ...] = ()
         self._lock = threading.Lock()
 
     def renew(self) -> None:
@@ -32,19 +32,19 @@ class Feed:
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Have ``callback`` told of every event from now on; return what ends that. It must be quick."""
         with self._lock:
-            self._subscribers = (*self._subscribers, callback)
+            self.subscribers = (*self.subscribers, callback)
         return lambda: self._unsubscribe(callback)
 
     def _unsubscribe(self, callback: Callback) -> None:
         with self._lock:
-            self._subscribers = tuple(other for other in self._subscribers if other is not callback)
+            self.subscribers = tuple(other for other in self.subscribers if other is not callback)
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Tell of an event. A subscriber that raises is logged with its traceback, and disturbs nobody else."""
-        if not self._subscribers:
+        if not self.subscribers:
             return
         event = Event(next(self._numbers), time.time(), kind, dict(data))
-        for callback in self._subscribers:
+        for callback in self.subscribers:
             try:
                 callback(event)
             except Exception:

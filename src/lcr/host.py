@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lcr.calls import calls_of
-from lcr.errors import LcrError, Refused
+from lcr.errors import DestructorFailed, LcrError, Refused
 from lcr.feed import Callback, Feed, History
 from lcr.forked import renew_after_fork
 from lcr.loaders.catalog import Catalog
@@ -29,6 +29,8 @@ from lcr.replacement.runner import Abandoned
 from lcr.replacement.target import Order, slots_of_name
 from lcr.runtime import process, selfcheck
 from lcr.runtime.factory import Factory, Request
+from lcr.runtime.handle import record
+from lcr.runtime.quick import Quick, leave
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
 from lcr.runtime.remains import Remains
@@ -56,7 +58,8 @@ class Host:
         self._started = time.time()
         self._feed, self._history = Feed(), History()
         self._registry, self._shelf, self._turns = Registry(), Shelf(), Turns()
-        self._remains = Remains()
+        self._remains, self._quick = Remains(), Quick()
+        self._registry.forget_answers = self._quick.forget
         self._catalog = Catalog(self.path)
         self._releaser = Releaser(self._registry, self._shelf, self._turns, self._remains)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
@@ -100,6 +103,11 @@ class Host:
         otherwise the highest on the path that fits is loaded and constructed with ``context``, after what it requires.
         ``holder`` names the reference in reports. Raises :class:`Refused`, and changes nothing, when it cannot.
         """
+        if context is None and not self._feed.subscribers and (handle := self._quick.join(asked, holder)) is not None:
+            return handle
+        return self._reference(asked, context, holder)
+
+    def _reference(self, asked: tuple[Any, ...], context: object, holder: str) -> Any:
         name, version = _asked(asked)
         self._refuse_closed(f"reference {name}")
         try:
@@ -107,6 +115,10 @@ class Host:
         except ValueError as error:
             raise Refused(f"cannot reference {name}: {error}") from error
         handle = self._factory.reference(Request(name, wanted, context, holder))
+        with self._registry.lock:
+            slot = self._registry.fitting(name, wanted)
+            if slot is not None and slot.is_shared and record(handle).seat is slot.seat:
+                self._quick.learn(asked, handle)
         self._feed.tell("reference", {"name": name, "holder": holder})
         return handle
 
@@ -117,7 +129,8 @@ class Host:
         everything is as before. On the thread of a running event loop it does not wait at all. Releasing a handle twice
         raises :class:`HandleReleased`.
         """
-        self._releaser.release(handle, timeout)
+        if not leave(handle):
+            self._releaser.release(handle, timeout)
 
     def register(self, cls: type) -> None:
         """Offer a class of the program itself as a component, before any file: the statically linked case."""
@@ -332,9 +345,11 @@ class Host:
         self._engine.end(timeout)
         deadline = began + timeout
         failures = self._releaser.end_all(max(0.0, deadline - time.monotonic()))
+        had_left = bool(self._leaving.texts())
         left = self._leaving.end(max(0.0, deadline - time.monotonic()))
-        if failures:  # once more: what is on its way out has used what could not be ended
-            failures = self._releaser.end_all(max(0.0, deadline - time.monotonic()))
+        if had_left:  # once more: what was on its way out has used what could not be ended
+            failures = [failure for failure in failures if isinstance(failure, DestructorFailed)]
+            failures += self._releaser.end_all(max(0.0, deadline - time.monotonic()))
         told = [*left, *map(str, failures)]
         if told:
             raise LcrError(f"closing the host: {'; '.join(told)}")

@@ -512,7 +512,7 @@ def test_a_loop_that_is_debugged_finds_nothing_wrong(
 
 
 def test_who_is_inside_can_be_asked_while_another_loop_makes_and_ends_tasks(
-    host: lcr.Host, it: Any, calls: Calls, run: Run
+    host: lcr.Host, it: Any, calls: Calls
 ) -> None:
     """From any thread, at any time: the tasks of other loops come and go meanwhile."""
     end, rounds = threading.Event(), [0]
@@ -522,10 +522,10 @@ def test_who_is_inside_can_be_asked_while_another_loop_makes_and_ends_tasks(
             await asyncio.gather(*(it.aask() for _ in range(50)))
             rounds[0] += 1
 
-    working = calls.start(lambda: run(main()))
+    working = calls.start(lambda: asyncio.run(main()))
     wait_until(lambda: rounds[0] > 1)
     try:
-        for _ in range(50):
+        for _ in range(10):
             host.calls()
     finally:
         end.set()

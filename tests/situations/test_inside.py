@@ -250,19 +250,19 @@ def test_ten_thousand_suspended_generators_are_ten_thousand(host: lcr.Host, it: 
     goes_through(host)
 
 
-def test_ten_thousand_suspended_coroutines_end_on_the_version_they_began_on(host: lcr.Host, it: Any) -> None:
+def test_a_thousand_suspended_coroutines_end_on_the_version_they_began_on(host: lcr.Host, it: Any) -> None:
     """A replacement waits for all of them; nobody is held who has come before."""
 
     async def main() -> None:
         until = asyncio.get_running_loop().create_future()
-        tasks = [asyncio.create_task(it.wait(until)) for _ in range(10_000)]
+        tasks = [asyncio.create_task(it.wait(until)) for _ in range(1_000)]
         await asyncio.sleep(0)
         replacing = asyncio.create_task(host.replace_async("it", "1.1", deadline=30.0))
         while not drains():
             await asyncio.sleep(0)
         until.set_result(None)
         assert set(await asyncio.gather(*tasks)) == {"1.0"}
-        assert (await replacing).drained == 10_000
+        assert (await replacing).drained == 1_000
 
     asyncio.run(main())
     assert it.ask() == "1.1"

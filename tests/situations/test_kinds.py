@@ -1057,11 +1057,6 @@ def three_hundred_constants(version: str) -> type:
 
 
 @kind(call)
-def seventy_thousand_constants(version: str) -> type:
-    return long(version, 70_000)
-
-
-@kind(call)
 def no_constant_but_none(version: str) -> type:
     class It:
         version = ""
@@ -1173,6 +1168,16 @@ def test_nobody_is_inside_when_it_has_ended(host: lcr.Host, factory: Factory, us
 
 
 # -- more about some of them ----------------------------------------------------------------------------------------------
+
+
+def test_a_function_with_seventy_thousand_constants_is_served_and_followed(host: lcr.Host) -> None:
+    """So many that the number of one takes three bytes."""
+    it = serve(host, *both(lambda version: long(version, 70_000)))
+    kept = it.f
+    for change in (None, host.replace, host.rollback):
+        version = change("it").new if change else "1.0"
+        assert it.f() == kept() == version
+    assert inside(host) == 0
 
 
 def test_a_mutable_default_is_shared_by_all_calls_of_one_version(host: lcr.Host) -> None:

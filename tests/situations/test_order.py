@@ -188,7 +188,7 @@ def test_two_drains_given_up_and_a_third_committed_release_each_call_once(
     point.wait()
 
     def miss(first: int) -> None:
-        replacing = begin(host, calls, deadline=1.0)
+        replacing = begin(host, calls, deadline=0.6)
         answers = [calls.start(it.note, first + number) for number in range(3)]
         wait_until(lambda: held(host) == 3)
         wait_until(lambda: replacing and all(answers))

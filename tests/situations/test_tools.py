@@ -566,15 +566,6 @@ def test_a_version_from_after_a_freeze_is_replaced_with_a_traceback_kept(own: Ow
 
 
 @own_process
-def test_a_replacement_whose_census_sees_everything_reports_nothing_of_it(own: Own) -> None:
-    """With nobody inside, and with a traceback that it can see."""
-    assert own.host.replace("it", "1.1").census == ""
-    error = kept_error(own)
-    assert own.host.replace("it", "1.2").census == ""
-    assert error.__traceback__ is not None
-
-
-@own_process
 def test_a_collector_that_is_disabled_stays_so(own: Own) -> None:
     """A replacement, which stills it for a moment, gives it back as it was."""
     gc.disable()

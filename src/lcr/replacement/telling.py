@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised
 from lcr.model.report import Plan
@@ -20,9 +21,19 @@ class NotDrained(LcrError):
 
     def __init__(self, stop: Stop, deadline: float) -> None:
         held = stop.held()
-        still = "; ".join([stop.inside_text(exactly=True), *stop.suspended()])
+        still = "; ".join([stop.inside_text(exactly=True), *stop.suspended(), *_unseen(stop)])
         super().__init__(
             f"after {deadline:g} s, for which {held} {'call' if held == 1 else 'calls'} had to wait, there is still {still}"
+        )
+
+
+def _unseen(stop: Stop) -> Iterator[str]:
+    """Say that some may be no calls, where the census could not see."""
+    unseen = stop.inside(exactly=True) - len(stop.who()) - len(stop.suspended())
+    if unseen > 0 and gc.get_freeze_count():
+        yield (
+            f"{unseen} of them cannot be seen after gc.freeze(), and may be kept tracebacks, but count as calls inside; "
+            f"gc.unfreeze() shows what they are"
         )
 
 

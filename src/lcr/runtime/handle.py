@@ -48,8 +48,9 @@ class Handle:
         raise TypeError(f"{self!r} cannot be pickled: it belongs to a running host; keep the interface's name instead")
 
 
-_reference: Any = vars(Handle)["_lcr_reference"]
-_type: Any = vars(object)["__class__"]
+set_record: Callable[[Handle, Record], None] = vars(Handle)["_lcr_reference"].__set__
+_end_record: Callable[[Handle], None] = vars(Handle)["_lcr_reference"].__delete__
+_set_type: Callable[[Handle, type[Handle]], None] = vars(object)["__class__"].__set__
 
 
 class ReleasedHandle(Handle):
@@ -95,7 +96,7 @@ class Face:
     def new(self, kept: Record) -> Handle:
         """Return a new handle."""
         handle = self.type()
-        _reference.__set__(handle, kept)
+        set_record(handle, kept)
         return handle
 
     def show(self, aliases: Mapping[str, Alias], handles: Iterable[Handle]) -> None:
@@ -113,11 +114,11 @@ class Face:
             delattr(self.type, name)
         self._changes += len(aliases)
         for handle in handles if is_worn else ():
-            _type.__set__(handle, self.type)
+            _set_type(handle, self.type)
 
     def adopt(self, handle: Handle) -> None:
         """Have a handle that another face made be one of these."""
-        _type.__set__(handle, self.type)
+        _set_type(handle, self.type)
 
     def let_go(self, instance: object) -> None:
         """Have every handle call the instance itself from now on: no host is left that could replace it."""
@@ -130,8 +131,8 @@ class Face:
 
     def end(self, handle: Handle) -> None:
         """End a handle: its functions go, and any use of it from now on raises :class:`HandleReleased`."""
-        _type.__set__(handle, self._released)
-        _reference.__delete__(handle)
+        _set_type(handle, self._released)
+        _end_record(handle)
 
 
 def _read(instance: object, name: str, handle: Handle) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from lcr.errors import Refused
 from lcr.model.interface import Interface
@@ -21,6 +22,7 @@ class Registry:
         self._slots: dict[str, list[Slot]] = {}
         self._served: dict[str, set[Version]] = {}
         self._is_closed = False
+        self.forget_answers: Callable[[], None] = lambda: None  # called when what answers a reference may have changed
 
     def add(self, slot: Slot) -> None:
         """Enter a place. Undo: :meth:`remove`. Raises :class:`Refused` after :meth:`close`."""
@@ -42,6 +44,7 @@ class Registry:
         """Let no place be entered any more."""
         with self.lock:
             self._is_closed = True
+            self.forget_answers()
 
     def renew(self) -> None:
         """Serve on in a process that was forked: no other thread is there, whatever it held."""
@@ -65,10 +68,12 @@ class Registry:
         """Remember that the version serving there did."""
         with self.lock:
             self._served.setdefault(slot.name, set()).add(slot.version)
+            self.forget_answers()
 
     def remove(self, slot: Slot) -> None:
         """Take a place out."""
         with self.lock:
+            self.forget_answers()
             rest = [other for other in self._slots.get(slot.name, ()) if other is not slot]
             if rest:
                 self._slots[slot.name] = rest

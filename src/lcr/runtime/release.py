@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
-from lcr.errors import DestructorFailed, LcrError, Refused, in_words
+from lcr.errors import DestructorFailed, HandleReleased, LcrError, Refused, in_words
 from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
 from lcr.runtime.construct import destruct
@@ -50,19 +50,31 @@ class Releaser:
 
     def _release_one_of_many(self, kept: Record, handle: Handle, *, else_end: bool = False) -> bool:
         with self._registry.lock:
+            slot, seat, ends = kept.seat.slot, kept.seat, else_end and kept.seat.slot.is_shared
+            # Said before the look: whoever joins looks after he has joined. See quick.py.
+            slot.is_ending = slot.is_ending or ends
+            while len(seat.references) > 1:
+                slot.is_ending = slot.is_ending and not ends
+                if self._has_left(seat, handle):
+                    return True
+                slot.is_ending = slot.is_ending or ends
             record(handle)  # raises when another thread has released it meanwhile
-            if len(kept.seat.references) < 2:
-                # Under the same lock as the look: whoever joined after it would be given a handle that ends with this one.
-                if else_end and kept.seat.slot.is_shared:
-                    kept.seat.slot.is_ending = True
-                return False
-            self._retire(kept.seat, [handle])
-            return True
+            return False
+
+    def _has_left(self, seat: Seat, handle: Handle) -> bool:
+        record(handle)
+        if seat.references.pop(id(handle), None) is None:
+            raise HandleReleased(f"{handle!r} is being released by another thread.")
+        if not seat.references:  # the other one was withdrawn meanwhile: this is the last
+            seat.references[id(handle)] = handle
+            return False
+        seat.face.end(handle)
+        return True
 
     def _retire(self, seat: Seat, handles: Iterable[Handle]) -> None:
         for handle in handles:
-            del seat.references[id(handle)]
-            seat.face.end(handle)
+            if seat.references.pop(id(handle), None) is not None:
+                seat.face.end(handle)
 
     def _release_last(self, seat: Seat, timeout: float) -> None:
         slot = seat.slot
@@ -109,6 +121,7 @@ class Releaser:
     def _take_out(self, seat: Seat) -> None:
         slot = seat.slot
         with self._registry.lock:
+            seat.is_over = True
             self._registry.take_away(slot, seat)
             self._retire(seat, list(seat.references.values()))
 

@@ -44,13 +44,14 @@ class Seat:
         self.dependencies: dict[str, Handle] = {}  # attribute -> handle, in the order in which they were referenced
         self.gate = Gate(slot.name)
         self.face = Face(slot.name, slot.released_type)
+        self.is_over = False  # it was taken out: nobody may join any more
         self.references: dict[int, Handle] = {}  # by id(): a handle has no hash that could be relied on
 
     def lead_handles(self) -> None:
         """Have every handle call the functions themselves that serve now; called under the registry's lock."""
         serving = self.gate.serving
         shown = {name: serving[name] for name in self.slot.interface.function_names if name in serving}
-        self.face.show(shown, self.references.values())
+        self.face.show(shown, list(self.references.values()))
         self.gate.forget_elders()
 
     def renew(self) -> None:
