@@ -532,6 +532,7 @@ def test_a_traceback_frozen_away_counts_as_inside_and_the_error_says_so(own: Own
     assert "gc.freeze()" in str(rolled_back.value)
     assert "traceback" in str(rolled_back.value)
     assert (own.it.tell(), error.__traceback__ is not None) == ("1.0", True)
+    gc.unfreeze()
 
 
 @own_process

@@ -242,7 +242,8 @@ class Replacement:
             for change, each, aliases in reversed(old):
                 if (change, each, aliases) not in later:
                     self._warnings += retire(each, self._parts.releaser, self._step)
-                    self._say("retired", name=change.slot.name, old=each.label, warnings=[])
+                    if self._plan.mode == "immediate":
+                        self._say("retired", name=change.slot.name, old=each.label, warnings=[])
             for change, rest in dropped:
                 if change not in [waits for waits, _, _ in later]:
                     self._warnings += threads_of(change.replaced, "retire")
