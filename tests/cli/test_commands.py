@@ -230,10 +230,10 @@ def test_a_socket_that_nobody_serves_exits_4(command: Lcr, tmp_path: Path) -> No
 def test_events_follow_what_happens(served: Components, command: Lcr) -> None:
     """A JSON document a line, as they come."""
     write(served, "1.1")
-    subscribed = len(served.host._feed._subscribers)
+    subscribed = len(served.host._feed.subscribers)
 
     def replace() -> None:
-        wait_until(lambda: len(served.host._feed._subscribers) > subscribed)
+        wait_until(lambda: len(served.host._feed.subscribers) > subscribed)
         served.host.replace("greeter")
 
     thread = threading.Thread(target=replace)

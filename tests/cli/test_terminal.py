@@ -144,7 +144,7 @@ def test_an_error_is_one_json_document(
 def test_events_of_a_host_that_goes_away_end_with_an_error(served: Components, command: Lcr) -> None:
     """They cannot be told from all there were otherwise."""
     with subprocess.Popen([*LCR, "events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: served.host._feed._subscribers)
+        wait_until(lambda: served.host._feed.subscribers)
         served.host.close()
         _, err = process.communicate(timeout=30)
     assert (process.returncode, "was closed, or went away" in err) == (4, True)
@@ -153,7 +153,7 @@ def test_events_of_a_host_that_goes_away_end_with_an_error(served: Components, c
 def test_ctrl_c_ends_the_events(served: Components) -> None:
     """With the shell's status for it, and nothing to say."""
     with subprocess.Popen([*LCR, "events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: served.host._feed._subscribers)
+        wait_until(lambda: served.host._feed.subscribers)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.strip()) == (130, "", "")

@@ -205,7 +205,7 @@ class FakeHost:
 
     def subscribers(self) -> int:
         """Count who is told of events."""
-        return len(self.feed._subscribers)
+        return len(self.feed.subscribers)
 
     def plan(self, *args: Any, **options: Any) -> Plan:
         """Do what the test says."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import faulthandler
 import functools
 import gc
+import importlib
 import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import threading
 import traceback
@@ -27,7 +27,6 @@ import lcr
 from tests.conftest import Calls, wait_until
 from tests.situations.conftest import Point, begin, held, inside, serve, status
 
-ROOT = Path(__file__).parents[2]
 HANGS = 10  # seconds after which a process tells where its threads are, and ends
 
 
@@ -82,34 +81,42 @@ def made(version: str, point: Point) -> type:
     return It
 
 
-def own_process(body: Callable[[Own], None]) -> Callable[[str], None]:
+# Forked from a process without threads that has imported what the tests need: an interpreter that starts takes longer.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload([__name__, "lcr.host"])
+
+
+def own_process(body: Callable[[Own], None]) -> Callable[[str, Path], None]:
     """Make a test that runs ``body`` in a process of its own, with gates of the kind that it is asked for."""
 
     @functools.wraps(body)
-    def test(gates: str) -> None:
-        environment = {**os.environ, "LCR_GATES": "wrappers" if gates == "wrappers" else ""}
-        code = (
-            f"from tests.situations.test_fork import run; import {body.__module__} as tests; run(tests.{body.__name__})"
-        )
-        command = [sys.executable, "-W", "error", "-c", code]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * HANGS, check=False
-        )
-        assert done.returncode == 0, done.stderr
+    def test(gates: str, tmp_path: Path) -> None:
+        said = tmp_path / "said"
+        process = processes.Process(target=run, args=(body.__module__, body.__name__, gates, said))
+        process.start()
+        process.join(4 * HANGS)
+        process.kill()
+        process.join()
+        assert process.exitcode == 0, said.read_text()
 
     del test.__wrapped__  # type: ignore[attr-defined]  # or pytest would ask for the body's arguments
     test.body = body  # type: ignore[attr-defined]
     return test
 
 
-def run(test: Any) -> None:
+def run(module: str, name: str, gates: str, said: Path) -> None:
     """Run the body of a test: what its process does."""
+    with said.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    warnings.simplefilter("error")
+    os.environ["LCR_GATES"] = "wrappers" if gates == "wrappers" else ""
     # Not dump_traceback_later(): after a fork, that waits for ever for the thread that it had.
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(2 * HANGS)
     own = Own()
     try:
-        test.body(own)
+        getattr(importlib.import_module(module), name).body(own)
     finally:
         own.end()
 

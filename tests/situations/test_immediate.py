@@ -14,7 +14,7 @@ import pytest
 import lcr
 from tests.cli import conftest as cli
 from tests.conftest import Calls, Components, wait_until
-from tests.situations.conftest import LONG, Point, inside, serve, status
+from tests.situations.conftest import LONG, Point, begin, inside, serve, status
 
 command, runtime = cli.command, cli.runtime  # fixtures
 
@@ -543,6 +543,36 @@ def test_concurrent_versions_work_on_the_same_state(host: lcr.Host, calls: Calls
     point.open()
     calls.join()
     assert (answer, items) == ([["1.0", "1.1", "1.0"]], ["1.0", "1.1", "1.0"])
+
+
+def test_a_replacement_that_drains_waits_for_who_works_on_the_same_state_on_an_older_version(
+    host: lcr.Host, calls: Calls, point: Point
+) -> None:
+    """The next version need not bear company: nobody changes the state any more when it moves."""
+    it = serve(host, keeping("1.0", concurrent=True), keeping("1.1", concurrent=True), keeping("1.2"))
+    calls.start(it.add, point)
+    point.wait()
+    at_once(host)
+    replacing = begin(host, calls, "1.2")
+    point.open()
+    calls.join()
+    assert (replacing[0].drained, it.add()) == (1, ["1.0", "1.2"])
+
+
+def test_concurrent_versions_retire_each_when_its_own_last_call_has_ended(host: lcr.Host, retired: list[Any]) -> None:
+    """Also where an older one has calls inside still, which are counted once: at the replacement that left them."""
+    it = serve(host, *(keeping(version, concurrent=True) for version in ("1.0", "1.1", "1.2")))
+    first = it.steps(2)
+    next(first)
+    at_once(host)
+    second = it.steps(2)
+    next(second)
+    report = at_once(host, "1.2")
+    assert list(second) == ["1.1"]
+    assert report.finishing == 1
+    wait_until(lambda: [each["old"] for each in retired] == ["it 1.1"])
+    assert list(first) == ["1.0"]
+    wait_until(lambda: [each["old"] for each in retired] == ["it 1.1", "it 1.0"])
 
 
 def test_the_shared_state_outlives_the_old(host: lcr.Host, retired: list[Any]) -> None:

@@ -192,15 +192,16 @@ def test_an_instance_kept_by_a_default_is_told_by_its_function(components: Compo
     assert "mine" in kept_by
 
 
-def test_an_instance_kept_in_a_local_variable_is_told_by_its_function(components: Components, it: Any) -> None:
-    """As the loop of a program keeps it."""
+def test_an_instance_kept_in_a_local_variable_is_told_to_be_kept_by_what_is_not_seen(
+    components: Components, it: Any
+) -> None:
+    """As the loop of a program keeps it: a frame that runs is listed by nobody."""
 
     def loop(mine: object) -> list[str]:
         replace(components)
         return leaks(components, "instance of It")
 
-    (kept_by,) = loop(it.me())
-    assert "loop" in kept_by
+    assert any("a local variable of a call that runs" in each for each in loop(it.me()))
 
 
 def test_an_instance_kept_twice_is_told_twice(components: Components, it: Any, app: Any) -> None:
@@ -235,8 +236,7 @@ def test_an_object_of_the_components_own_classes_is_told(components: Components,
         components.write(f"it_{version.replace('.', '_')}.py", own + source)
     app.own = components.host.reference("it", "==1.0").own()
     replace(components)
-    (kept_by,) = leaks(components, "class Own")
-    assert "app.own" in kept_by
+    assert "app.own" in [leak.kept_by for leak in components.host.leaks()]
 
 
 def test_a_kept_module_is_told(components: Components, it: Any, app: Any) -> None:
@@ -263,7 +263,8 @@ def test_a_kept_generator_that_has_ended_is_told_or_keeps_nothing(components: Co
     assert list(app.each) == ["1.0"]
     replace(components)
     gc.collect()
-    assert all("app.each" in leak.kept_by for leak in components.host.leaks())
+    kept_by = [leak.kept_by for leak in components.host.leaks()]
+    assert not kept_by or any("app.each" in each for each in kept_by), kept_by
 
 
 def test_a_thread_that_runs_on_is_told(components: Components, it: Any) -> None:
@@ -274,13 +275,13 @@ def test_a_thread_that_runs_on_is_told(components: Components, it: Any) -> None:
     it.poll(over)
     replace(components)
     try:
-        (kept_by,) = leaks(components, "thread poller")
-        assert "polling" in kept_by or "it_1_0.py" in kept_by
+        kept_by = [leak.kept_by for leak in components.host.leaks()]
+        assert any("thread poller" in each and "it_1_0.py" in each for each in kept_by), kept_by
     finally:
         over.set()
         (poller,) = (thread for thread in threading.enumerate() if thread.name == "poller")
         poller.join()
-    assert "thread poller" not in {leak.what for leak in components.host.leaks()}
+    assert not any("thread poller" in leak.kept_by for leak in components.host.leaks())
 
 
 # -- the question itself ------------------------------------------------------------------------------------------------------

@@ -475,7 +475,7 @@ def lacking() -> type:
 def test_a_candidate_without_the_method_is_refused(host: lcr.Host, it: Any, bus: Bus) -> None:
     """As a break of the contract, which names the method; nothing has happened."""
     host.register(lacking())
-    with pytest.raises(lcr.Refused, match=r"breaks its callers: _tick\(\)"):
+    with pytest.raises(lcr.Refused, match="_tick"):
         host.replace("it", "1.3")
     assert not host.plan("it", "1.3").accepted
     assert (bus._tick(), status(host).version) == (("1.0",), "1.0")

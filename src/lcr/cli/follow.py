@@ -99,7 +99,7 @@ def _ending(report: Json) -> str:
         pause = f" for {report['pause'] * 1000:.2f} ms at most" if report["held"] else ""
         text = f"{click.style('committed', fg='green')}: {name} {new} {_serves(report)}; {held} had to wait{pause}"
     if report["finishing"]:
-        text += f"; {_count(report['finishing'], 'call')} finish on {report['old']}, which is retired after them"
+        text += f"; {_count(report['finishing'], 'call')} to finish on {report['old']}, which is retired after that"
     warnings = [f"{click.style('warning', fg='yellow')}: {plain(each)}" for each in report["warnings"]]
     return "\n".join([text, *warnings, *(f"note: {plain(each)}" for each in report["notes"])])
 

@@ -239,6 +239,7 @@ class _Class:
             hooks=hooks,
             complete=self.complete,
             concurrent=said.concurrent,
+            names=frozenset(self._body),
         )
 
     def _functions(self, said: Declaration) -> Iterator[Function]:

@@ -188,6 +188,7 @@ def describe_class(cls: type) -> Interface:
         migrations=tuple(sorted(migrations_of(cls))),
         hooks=frozenset(name for name in HOOKS if callable(getattr(cls, name, None))),
         concurrent=said.concurrent,
+        names=frozenset(dir(cls)),
     )
 
 

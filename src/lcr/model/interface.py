@@ -60,6 +60,8 @@ class Interface:
     complete: bool = True
     concurrent: bool = False  # may work on the same state at the same time as another version that says so
 
+    names: frozenset[str] = frozenset()  # of everything that the class defines, as far as it is known
+
     @property
     def function_names(self) -> tuple[str, ...]:
         """The names of its functions."""

@@ -76,7 +76,8 @@ class Leaving:
         """Tell which versions are on their way out, and what keeps them."""
         with self._lock:
             waiting = list(self._threads.values())
-        return tuple(f"{old.label}: {count_inside(aliases)} calls are still inside" for old, aliases in waiting)
+        counts = [(old.label, count_inside(aliases)) for old, aliases in waiting]
+        return tuple(f"{label}: {n} {'call is' if n == 1 else 'calls are'} still inside" for label, n in counts)
 
     def end(self, timeout: float) -> tuple[str, ...]:
         """Wait so many seconds at most until all are out; return what is told of those that are not."""

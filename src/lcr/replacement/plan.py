@@ -75,7 +75,7 @@ class Planner:
         loads, unmet = self._loads(member, group)
         # What is not known of a candidate before it is loaded is not compared; it is checked whole once it is loaded.
         known = old.functions if new.complete else [f for f in old.functions if f.name in new.function_names]
-        breaks = mismatches(known, new.functions)
+        breaks = (*mismatches(known, new.functions), *lost_callbacks(slot, new))
         chain = chain_of(slot, new)
         is_back = wish.action == "rollback"
         tolerated = is_back or wish.allow_break
@@ -220,6 +220,13 @@ def against_immediate(slot: Slot, new: Interface) -> Iterator[str]:
             f"while {new} works on it. Both must have the same schema, no export_state or import_state, and declare "
             f"concurrent=True; or use the mode drain"
         )
+
+
+def lost_callbacks(slot: Slot, new: Interface) -> Iterator[str]:
+    """Tell which callbacks that ``lcr.live()`` gave out would find no method any more."""
+    for name in sorted({name for seat in slot.seats for name in seat.gate.extras}):
+        if new.complete and name not in new.names:
+            yield f"{name}, which lcr.live() gave out as a callback, is gone"
 
 
 def _scope(old: Interface, new: Interface) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from lcr.errors import LcrError
 from lcr.model.component import migrations_of
 from lcr.model.contract import mismatches
-from lcr.replacement.plan import Decision, against_immediate, chain_of
+from lcr.replacement.plan import Decision, against_immediate, chain_of, lost_callbacks
 from lcr.replacement.state import Migration
 from lcr.runtime.construct import call_hook, has_hook
 from lcr.runtime.factory import Factory, Joint, Request
@@ -64,14 +64,12 @@ def load_new(factory: Factory, shelf: Shelf, decision: Decision, undo: ExitStack
             undoing(undo, shelf.give_back, kept.loaded)
         return Served(kept.interface, kept.cls, kept.offer, kept.loaded)
     served = factory.load(candidate.offer, undo, bundle=candidate.bundle, fresh=True)
-    breaks = mismatches(decision.slot.interface.functions, served.interface.functions)
+    breaks = (
+        *mismatches(decision.slot.interface.functions, served.interface.functions),
+        *lost_callbacks(decision.slot, served.interface),
+    )
     if breaks and not decision.wish.allow_break:
         raise LcrError(f"{served.interface} breaks its callers: {'; '.join(breaks)}")
-    callbacks = {name for seat in decision.slot.seats for name in seat.gate.extras if not hasattr(served.cls, name)}
-    if callbacks and not decision.wish.allow_break:
-        raise LcrError(
-            f"{served.interface} lacks {', '.join(sorted(callbacks))}, which lcr.live() gave out as callbacks"
-        )
     if chain_of(decision.slot, served.interface) is None:
         raise LcrError(f"{served.interface} has no migration from schema {decision.slot.interface.schema}")
     risks = list(against_immediate(decision.slot, served.interface)) if decision.plan.mode == "immediate" else []

@@ -236,8 +236,11 @@ class Replacement:
         """Take the old apart: those first that required others."""
         later = [(change, each, aliases) for change, each, aliases in old if any(alias.inside() for alias in aliases)]
         for change, each, aliases in later:
-            hold = self._parts.shelf.held(change.replaced.loaded)
-            self._parts.leaving.wait(each, aliases, self._parts.releaser, hold, self._tell)
+            done = ExitStack()
+            done.callback(self._parts.shelf.held(change.replaced.loaded))
+            for seat in change.prepared:
+                done.callback(seat.gate.forget_elders)
+            self._parts.leaving.wait(each, aliases, self._parts.releaser, done.close, self._tell)
         with self._timed("retire"):
             for change, each, aliases in reversed(old):
                 if (change, each, aliases) not in later:
@@ -277,13 +280,15 @@ class Replacement:
     @contextmanager
     def _held_back(self) -> Iterator[None]:
         """Tell nobody anything while callers are held: whoever listens would want the interpreter just then."""
-        self._say("stage.started", stage="quiesce")
+        is_told = self._plan.mode == "drain"  # that it begins, before it holds anybody
+        if is_told:
+            self._say("stage.started", stage="quiesce")
         self._late = []
         try:
             yield
         finally:
             late, self._late = self._late, None
-            for kind, data in late[1:]:
+            for kind, data in late[is_told:]:
                 self._tell(kind, data)
 
     @property

@@ -26,7 +26,7 @@ class Alias:
     lands after :meth:`redirect`. ``is_property`` says that callers read it as an attribute instead of calling it.
     """
 
-    __slots__ = ("__weakref__", "_results", "code", "entry", "function", "is_property", "name", "shown")
+    __slots__ = ("__weakref__", "_results", "code", "entry", "function", "is_property", "name", "of", "shown")
     code: CodeType
     function: Any  # a FunctionType; declared as one, it would be taken for a method
     entry: Any
@@ -34,6 +34,7 @@ class Alias:
     def __init__(self, name: str, instance: object) -> None:
         self.name = name
         self.is_property = isinstance(inspect.getattr_static(instance, name), property)
+        self.of = id(instance)  # which lives at least as long as a call of the alias
         self.shown = 0  # references to the function that handles' types have
         self._results: Results | None = None
 

@@ -164,11 +164,11 @@ class Gate:
 
         With ``waits`` later drains wait for these calls as well: they work on the same state.
         """
-        before, self.serving = [*self.serving.values(), *self._elders], aliases
+        instance, before, self.serving = self.serving.instance, [*self.serving.values(), *self._elders], aliases
         self._elders = before if waits else []
         for alias in before:
             alias.redirect()
-        return before
+        return [alias for alias in before if alias.of == id(instance)]
 
     def renew(self, names: Iterable[str]) -> None:
         """Serve as before in a process that was forked: with fresh functions, and without the calls of other threads."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -48,17 +48,18 @@ class Remains:
         """
         gc.collect()
         found: dict[Leak, None] = {}
-        for (label, module), things in self._by_version(name).items():
+        versions = self._by_version(name)
+        while versions:
+            (label, module), over = versions.popitem()  # held nowhere else: keepers() counts references
             # The functions and classes of a module that is kept for a rollback live with it; an instance does not.
-            over = [
-                thing for thing in things if not (kept(module) and isinstance(thing, FunctionType | type | ModuleType))
-            ]
+            if kept(module):
+                over[:] = [thing for thing in over if not isinstance(thing, FunctionType | type | ModuleType)]
             if over:
                 own = _own(module, None if kept(module) else _globals_of(over)) if is_load(module) else _only(over)
                 found |= {Leak(label, each.what, each.kept_by): None for each in keepers(over, own)}
         return tuple(found)
 
-    def _by_version(self, name: str | None) -> Mapping[tuple[str, str], list[object]]:
+    def _by_version(self, name: str | None) -> dict[tuple[str, str], list[object]]:
         found: dict[tuple[str, str], list[object]] = {}
         left = list(self._left.values())  # in one step of the interpreter
         for label, module, ref in left:
@@ -94,6 +95,10 @@ def _globals_of(things: Iterable[object]) -> object:
             return vars(thing)
         if isinstance(thing, FunctionType):
             return thing.__globals__
+        cls = thing if isinstance(thing, type) else type(thing)
+        for each in vars(cls).values():
+            if type(each) is FunctionType and each.__module__ == cls.__module__:
+                return each.__globals__
     return None
 
 
