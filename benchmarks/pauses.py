@@ -444,9 +444,7 @@ def main() -> int:
     parser.add_argument("--replacements", type=int, help=f"for each line, {FULL.replacements} by default")
     parser.add_argument("--seconds", type=float, help=f"for each line at most, {FULL.seconds:g} by default")
     parser.add_argument("--blocks", type=int, help=f"of each kind, {FULL.blocks} by default")
-    parser.add_argument(
-        "--only", choices=[around.name for around in ALL], help="one line of the table, and nothing else"
-    )
+    parser.add_argument("--only", choices=PARTS, help="one part, or one line of the table")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
