@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all check lint types bench clean
+.PHONY: demo test test-all check lint types bench soak clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,8 +44,15 @@ check: lint types test
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/call_cost.py
 	$(BIN)/python benchmarks/catalog_size.py
+	$(BIN)/python benchmarks/reference_cost.py
 	$(BIN)/python benchmarks/replace_under_load.py
+	$(BIN)/python benchmarks/pauses.py
+	$(BIN)/python benchmarks/witness.py
 	$(BIN)/python benchmarks/peers
+
+# Takes long, so neither `bench` nor the CI has it. SOAK="--seconds 60" makes it shorter; see --help.
+soak: $(VENV)/.ready
+	$(BIN)/python benchmarks/soak.py $(SOAK)
 
 clean:
 	rm -rf .venv .venv-* out .pytest_cache .mypy_cache .ruff_cache .hypothesis

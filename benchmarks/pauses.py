@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ class Counter:
     def {function}(self, key):
         self.counts[key] = self.counts.get(key, 0) + 1
         return {version}
+
+    def total(self):
+        return sum(self.counts.values())
 """
 
 
@@ -134,14 +138,12 @@ def threads(targets: list[Callable[[threading.Event], None]]) -> Iterator[None]:
             thread.join()
 
 
-def tight(handle: Any, key: int, count: list[int] | None = None) -> Callable[[threading.Event], None]:
-    """Return a loop of calls through a handle that counts them in its place of the list."""
-    counts = count if count is not None else [0] * (key + 1)
+def tight(handle: Any, key: int) -> Callable[[threading.Event], None]:
+    """Return a loop of calls through a handle."""
 
     def run(stop: threading.Event) -> None:
         while not stop.is_set():
             handle.add(key)
-            counts[key] += 1
 
     return run
 
@@ -267,7 +269,6 @@ def client_view(folder: Path, blocks: int, seconds: float) -> Clients:
     with lcr.Host(path=files[:1], name="clients") as host:
         handle = host.reference("counter", "==1")
         seen: dict[bool, list[list[float]]] = {False: [], True: []}
-        done = 0
         for is_replacing in _turns(blocks):
             latencies: list[list[float]] = [[] for _ in range(CLIENTS)]
             with threads([client(handle, key, latencies[key]) for key in range(CLIENTS)]):
@@ -308,12 +309,37 @@ def _clients(seen: dict[bool, list[list[float]]], replacements: int) -> Clients:
 
 @dataclass
 class Refusals:
-    """Calls a second in blocks with refused replacements over those in the control block beside, one for each pair."""
+    """Blocks with refused replacements over the control blocks beside them, one ratio for each pair."""
 
     refused: int
     calls: int
-    ratios: list[float]
-    cpu_share: float  # of the time that the refusals' own thread was at work, as far as it can be told
+    seconds: float  # of all blocks with refusals
+    ratios: list[float]  # of calls a second
+    cpu_ratios: list[float]  # of calls for each second of CPU that the callers had
+
+
+class Counting:
+    """Threads in a tight loop, each with its calls and the seconds of CPU that it had."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._calls = [0] * CLIENTS
+        self._cpu = [0.0] * CLIENTS
+
+    def targets(self) -> list[Callable[[threading.Event], None]]:
+        """Return what the threads run."""
+        return [partial(self._run, key) for key in range(CLIENTS)]
+
+    def _run(self, key: int, stop: threading.Event) -> None:
+        calls = 0
+        while not stop.is_set():
+            self._handle.add(key)
+            calls += 1
+        self._calls[key], self._cpu[key] = calls, time.thread_time()
+
+    def rates(self, seconds: float) -> tuple[float, float]:
+        """Return calls a second, and calls for each second of CPU."""
+        return sum(self._calls) / seconds, sum(self._calls) / sum(self._cpu)
 
 
 def refusals(folder: Path, blocks: int, seconds: float) -> Refusals:
@@ -321,32 +347,30 @@ def refusals(folder: Path, blocks: int, seconds: float) -> Refusals:
     first, bad = folder / "counter_3.py", folder / "counter_4.py"
     first.write_text(SOURCE.format(version=3, function="add"))
     bad.write_text(SOURCE.format(version=4, function="other"))
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    refused = calls = 0
-    busy = [0.0]
+    rates: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    refused, took = 0, {False: 0.0, True: 0.0}
     with lcr.Host(path=[first], name="refusals") as host:
         handle = host.reference("counter", "==3")
         for is_refusing in _turns(blocks):
-            counts = [0] * CLIENTS
-            with threads([tight(handle, key, counts) for key in range(CLIENTS)]):
-                began = time.perf_counter()
+            counting, began = Counting(handle), time.perf_counter()
+            with threads(counting.targets()):
                 if is_refusing:
-                    refused += each(REFUSE_EVERY, lambda: _refuse(host, bad, busy), seconds)
+                    refused += each(REFUSE_EVERY, lambda: _refuse(host, bad), seconds)
                 else:
                     time.sleep(seconds)
-                made, took = sum(counts), time.perf_counter() - began
-            rates[is_refusing].append(made / took)
-            calls += made
-    ratios = [with_refusals / without for with_refusals, without in zip(rates[True], rates[False], strict=True)]
-    return Refusals(refused, calls, ratios, busy[0] / (blocks * seconds))
+            passed = time.perf_counter() - began
+            took[is_refusing] += passed
+            rates[is_refusing].append(counting.rates(passed))
+        calls = handle.total()
+    pairs = list(zip(rates[True], rates[False], strict=True))
+    by_time, by_cpu = ([one[place] / other[place] for one, other in pairs] for place in (0, 1))
+    return Refusals(refused, calls, took[True], by_time, by_cpu)
 
 
-def _refuse(host: lcr.Host, bad: Path, busy: list[float]) -> None:
-    began = time.perf_counter()
+def _refuse(host: lcr.Host, bad: Path) -> None:
     with suppress(lcr.Refused):
         host.replace("counter", source=bad)
         raise AssertionError("it should have been refused")
-    busy[0] += time.perf_counter() - began
 
 
 # -- all of it --------------------------------------------------------------------------------------------------------
@@ -393,10 +417,14 @@ def clients_text(seen: Clients) -> str:
 
 def refusals_text(seen: Refusals) -> str:
     """Say what refused replacements cost."""
-    return (
-        f"calls with a refused replacement each {REFUSE_EVERY * 1e3:g} ms over calls without: {_spread(seen.ratios, 3)} "
-        f"({seen.calls:,} calls, {seen.refused} refused, {len(seen.ratios)} pairs of blocks; one was under way for "
-        f"{seen.cpu_share:.0%} of the time)"
+    wanted = seen.seconds / REFUSE_EVERY
+    return "\n".join(
+        [
+            f"{CLIENTS} threads in a tight loop, a refused replacement each {REFUSE_EVERY * 1e3:g} ms ({seen.calls:,} calls, "
+            f"{seen.refused} refused where time was for {wanted:.0f}, {len(seen.ratios)} pairs of blocks)",
+            f"  calls a second, over those without refusals         {_spread(seen.ratios, 3)}",
+            f"  calls for each second of the callers' CPU, likewise {_spread(seen.cpu_ratios, 3)}",
+        ]
     )
 
 
@@ -434,7 +462,7 @@ def run(size: Size, only: str | None) -> Iterator[tuple[str, Any, str]]:
             clients = client_view(Path(folder), size.blocks, size.block_seconds)
             yield "clients", asdict(clients), clients_text(clients)
         if only in (None, "refusals"):
-            refused = refusals(Path(folder), size.blocks, size.block_seconds)
+            refused = refusals(Path(folder), 5 * size.blocks, size.block_seconds / 5)
             yield "refusals", asdict(refused), refusals_text(refused)
 
 

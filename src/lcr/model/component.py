@@ -209,7 +209,7 @@ def _function_names(cls: type, said: Declaration) -> tuple[str, ...]:
         return said.functions
     names = dict.fromkeys(name for base in reversed(cls.__mro__[:-1]) for name in vars(base))
     for name in names:
-        if not name.startswith("_") and isinstance(inspect.getattr_static(cls, name), functools.singledispatchmethod):
+        if not name.startswith("_") and isinstance(look_up(cls, name), functools.singledispatchmethod):
             raise ValueError(
                 f"{name} of {said.name} {said.version} is a singledispatchmethod, which cannot be a function of an "
                 f"interface: give it a name with an underscore, and call it from a plain method"
@@ -220,12 +220,12 @@ def _function_names(cls: type, said: Declaration) -> tuple[str, ...]:
 def _wrong_function(cls: type, name: str) -> Iterator[str]:
     if not hasattr(cls, name):
         yield f"{name} is not there"
-    elif not _is_callable(inspect.getattr_static(cls, name)):
-        yield f"{name} is no method, but a {type(inspect.getattr_static(cls, name)).__name__}"
+    elif not _is_callable(look_up(cls, name)):
+        yield f"{name} is no method, but a {type(look_up(cls, name)).__name__}"
 
 
 def _is_function(cls: type, name: str) -> bool:
-    return not name.startswith("_") and not is_reserved(name) and _is_callable(inspect.getattr_static(cls, name))
+    return not name.startswith("_") and not is_reserved(name) and _is_callable(look_up(cls, name))
 
 
 def _is_callable(value: object) -> bool:
@@ -236,9 +236,17 @@ def _is_callable(value: object) -> bool:
     return callable(value) and not isinstance(value, type | Requirement)
 
 
+def look_up(cls: type, name: str, default: Any = None) -> Any:
+    """Return an attribute of a class as it stands in the class or a base of it, without binding it.
+
+    Not ``inspect.getattr_static``: on CPython 3.12.1 that keeps the classes that it saw.
+    """
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), default)
+
+
 def describe_function(cls: type, name: str) -> Function:
     """Describe one function as its callers see it."""
-    static = inspect.getattr_static(cls, name)
+    static = look_up(cls, name)
     if isinstance(static, property):
         return Function(name, PROPERTY, (), f"{name}{_returned(static.fget)}")
     try:
@@ -299,7 +307,7 @@ def _kind(static: object) -> str:
 
 def _dependencies(cls: type) -> Iterator[Dependency]:
     for attribute in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
-        requirement = inspect.getattr_static(cls, attribute)
+        requirement = look_up(cls, attribute)
         if isinstance(requirement, Requirement):
             yield Dependency(attribute, requirement.name, requirement.range)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from lcr.model.component import look_up
 from lcr.runtime.bytecode import with_instance
 from lcr.runtime.functions import PLAIN, again, kind_of, trampoline
 from lcr.runtime.results import Results, may_run_on
@@ -33,13 +33,13 @@ class Alias:
 
     def __init__(self, name: str, instance: object) -> None:
         self.name = name
-        self.is_property = isinstance(inspect.getattr_static(instance, name), property)
+        self.is_property = isinstance(_static(instance, name), property)
         self.of = id(instance)  # which lives at least as long as a call of the alias
         self.shown = 0  # references to the function that handles' types have
         self._results: Results | None = None
 
     def _given(self, instance: object) -> Any:
-        given = inspect.getattr_static(instance, self.name)
+        given = _static(instance, self.name)
         return given.fget if self.is_property else given
 
     def _bound(self, instance: object) -> Callable[..., Any]:
@@ -76,6 +76,17 @@ class Alias:
     def counts(self) -> Counts:
         """Return everything that there is to count, at this instant."""
         return Counts(self._counted(), self._unfinished())
+
+
+def _static(instance: object, name: str) -> Any:
+    found = look_up(type(instance), name)
+    if isinstance(found, property):  # it goes before an attribute of the instance
+        return found
+    try:
+        own = object.__getattribute__(instance, "__dict__")
+    except AttributeError:
+        own = {}
+    return own.get(name, found)
 
 
 class Known(NamedTuple):

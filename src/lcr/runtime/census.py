@@ -18,6 +18,7 @@ from typing import NamedTuple
 from lcr.errors import place
 from lcr.runtime.alias import Alias, Known
 from lcr.runtime.names import current_task_name, task_names, thread_name
+from lcr.runtime.process import visit_stacks
 
 _PREFIXES: dict[type, str] = {GeneratorType: "gi", CoroutineType: "cr", AsyncGeneratorType: "ag"}
 
@@ -101,17 +102,15 @@ def running(codes: Mapping[int, str]) -> tuple[Sighting, ...]:
     ``codes`` maps the ``id()`` of a code object to what to call it: code objects compare by value, and an alias's is
     equal to its author's.
     """
-    found = []
-    for ident, top in sys._current_frames().items():
-        frame: FrameType | None = top
-        while frame is not None:
-            if id(frame.f_code) in codes:
-                what, task = (
-                    codes[id(frame.f_code)],
-                    current_task_name(ident) if _may_be_suspended(frame.f_code) else "",
-                )
-                found.append(Sighting(what, "running", thread_name(ident), task, _place(frame), _seconds_seen(frame)))
-            frame = frame.f_back
+    found: list[Sighting] = []
+
+    def visit(ident: int, frame: FrameType) -> None:
+        what = codes.get(id(frame.f_code))
+        if what is not None:
+            task = current_task_name(ident) if _may_be_suspended(frame.f_code) else ""
+            found.append(Sighting(what, "running", thread_name(ident), task, _place(frame), _seconds_seen(frame)))
+
+    visit_stacks(visit)
     return tuple(found)
 
 
@@ -143,24 +142,21 @@ def _runs(thing: object) -> bool:
 
 def running_in(filenames: Container[str]) -> tuple[str, ...]:
     """Tell which threads run code of these files right now: ``thread poller in poll (...)``."""
-    lines = []
-    for ident, top in sys._current_frames().items():
-        frame: FrameType | None = top
-        while frame is not None and frame.f_code.co_filename not in filenames:
-            frame = frame.f_back
-        if frame is not None:
-            lines.append(f"thread {thread_name(ident)} in {frame.f_code.co_name} ({_place(frame)})")
-    return tuple(lines)
+    lines: dict[int, str] = {}
+
+    def visit(ident: int, frame: FrameType) -> None:
+        if ident not in lines and frame.f_code.co_filename in filenames:
+            lines[ident] = f"thread {thread_name(ident)} in {frame.f_code.co_name} ({_place(frame)})"
+
+    visit_stacks(visit)
+    return tuple(lines.values())
 
 
 def calls_to_be_seen(alias: Alias) -> int:
     """Count the calls of an alias on the stacks of all threads that there are, and those that are suspended."""
-    found = 0
-    for top in sys._current_frames().values():
-        frame: FrameType | None = top
-        while frame is not None:
-            found += frame.f_code is alias.code
-            frame = frame.f_back
+    on_stacks: list[None] = []
+    visit_stacks(lambda _, frame: on_stacks.append(None) if frame.f_code is alias.code else None)
+    found = len(on_stacks)
     if _may_be_suspended(alias.code):
         things = gc.get_referrers(alias.function)
         found += sum(_suspended_code(thing) is alias.code and not _runs(thing) for thing in things)

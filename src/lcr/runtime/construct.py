@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from lcr.errors import LcrError
+from lcr.model.component import look_up
 from lcr.runtime.handle import Handle
 from lcr.runtime.live import enter, leave
 
@@ -38,7 +39,7 @@ def takes_context(cls: type, context: object = None) -> bool:
 
     Raises :class:`LcrError` when it wants more than that.
     """
-    constructor = inspect.getattr_static(cls, "__init__")
+    constructor = look_up(cls, "__init__")
     if constructor is vars(object)["__init__"]:
         return False
     parameters = list(inspect.signature(constructor).parameters.values())[1:]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import sys
 import types
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -50,6 +49,7 @@ from lcr.runtime.heap import (
     what_is,
 )
 from lcr.runtime.heapwalk import Walk
+from lcr.runtime.process import visit_stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +110,16 @@ def _in_task(walk: Walk, number: int) -> str:
 
 def _unseen(is_own: Callable[[object], bool]) -> list[str]:
     """Say who may have what the collector does not see: whoever runs the old version's code, if anybody does."""
-    found = []
-    for ident, top in sys._current_frames().items():
-        frame: types.FrameType | None = top
-        while frame is not None and not is_own(frame.f_globals):
-            frame = frame.f_back
-        if frame is not None:
+    found: dict[int, str] = {}
+
+    def visit(ident: int, frame: types.FrameType) -> None:
+        if ident not in found and is_own(frame.f_globals):
             name = get_of(dict_of(active_threads.get(ident)), "_name") or ident
-            found.append(f"thread {name}, which runs its code ({place(frame.f_code.co_filename, frame.f_lineno)})")
-    del top, frame  # one of them is this call's own frame, which would keep itself and all that its callers have
-    return found or [UNSEEN]
+            where = place(frame.f_code.co_filename, frame.f_lineno)
+            found[ident] = f"thread {name}, which runs its code ({where})"
+
+    visit_stacks(visit)
+    return [*found.values()] or [UNSEEN]
 
 
 # -- the ways down, in words ------------------------------------------------------------------------------------------

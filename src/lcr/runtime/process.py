@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
 
 _lock = threading.RLock()
 _lowered: dict[object, float] = {}
@@ -31,6 +33,25 @@ def still_collector(stop: object) -> None:
             _was_collecting = gc.isenabled()
         _calm[stop] = None
         gc.disable()
+
+
+def visit_stacks(visit: Callable[[int, FrameType], None]) -> None:
+    """Show each frame of each thread that runs, the innermost of a thread first; ``visit`` must keep none of them.
+
+    The collector rests meanwhile. On CPython 3.11 ``f_back`` may have it run: a finalizer may then let another thread go on,
+    which leaves the very frame that is being looked up, and that is written to afterwards.
+    """
+    token = object()
+    still_collector(token)
+    try:
+        for ident, top in sys._current_frames().items():
+            frame: FrameType | None = top
+            while frame is not None:
+                visit(ident, frame)
+                frame = frame.f_back
+            del top  # one of them is this call's own, which would keep itself, and so all that its callers have
+    finally:
+        give_back(token)
 
 
 def renew() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
+from lcr.model.component import look_up
 from lcr.runtime.functions import PLAIN, kind_of
 
 
@@ -84,7 +84,7 @@ def may_run_on(function: FunctionType, cls: type) -> bool:
     if kind_of(function.__code__) != PLAIN:
         return False
     # What it wraps, and the methods that it names: it may return what these make, a coroutine or a generator.
-    named = (inspect.getattr_static(cls, name, None) for name in function.__code__.co_names)
+    named = (look_up(cls, name) for name in function.__code__.co_names)
     inner = [f for f in (*_wrapped(function), *named) if isinstance(f, FunctionType)]
     returns = function.__annotations__.get("return", "")
     text = returns if isinstance(returns, str) else getattr(returns, "__name__", None) or str(returns)
