@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/wiki/demo.py
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The test run on each supported interpreter that is found here.
 test-all:
