@@ -7,6 +7,7 @@ import collections
 import enum
 import functools
 import gc
+import subprocess
 import sys
 import threading
 import time
@@ -531,6 +532,46 @@ def test_odd_objects_do_no_harm(old: Old, app: Any) -> None:
         "app.list[2]",
         "app.key['x']",
     }
+
+
+def test_the_collector_works_after_many_were_looked_at(old: Old) -> None:
+    """CPython 3.12 before 3.12.6 never ends its next collection when one asks for what the module _asyncio refers to."""
+    source = """
+import asyncio, gc, sys
+from lcr.runtime.keepers import keepers
+async def main():
+    future = asyncio.get_running_loop().create_future()
+    async def wait():
+        await future
+    tasks = [asyncio.create_task(wait()) for _ in range(2)]
+    await asyncio.sleep(0)
+    future.set_result(None)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+class It: pass
+keepers([It() for _ in range(1000)], lambda thing: False)
+keepers([sys.modules["_asyncio"].__dict__], lambda thing: False)
+gc.collect()
+"""
+    subprocess.run([sys.executable, "-c", source], check=True, timeout=60)
+
+
+def test_the_globals_of_no_module(old: Old, app: Any) -> None:
+    """What exec() was given is kept by the functions that were made in it."""
+    space = {"greet": old.greet}
+    exec(compile("def f(): pass", "/x/it.py", "exec", dont_inherit=True), space)
+    app.f = space["f"]
+    del space
+    ((what, text),) = old.keepers()
+    assert (what, text) == (F, "builtins.f's global variable greet")
+
+
+def test_type_parameters(old: Old, app: Any) -> None:
+    """Of a generic function; an odd number of them."""
+    app.f = lambda: None
+    app.f.__type_params__ = (app.Slotted(),)
+    app.f.__type_params__[0].greeter = old.greeter
+    assert old.keepers()[0][0] == I
 
 
 def test_what_asks_may_raise(old: Old, app: Any) -> None:

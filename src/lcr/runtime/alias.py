@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from lcr.model.component import look_up
@@ -82,6 +82,9 @@ def _static(instance: object, name: str) -> Any:
     found = look_up(type(instance), name)
     if isinstance(found, property):  # it goes before an attribute of the instance
         return found
+    bound = getattr(instance, name)
+    if isinstance(bound, MethodType) and bound.__self__ is instance and bound.__func__ is found:
+        return found  # without a look at __dict__, which the interpreter would have to make: slower from then on
     try:
         own = object.__getattribute__(instance, "__dict__")
     except AttributeError:

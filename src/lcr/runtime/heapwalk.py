@@ -117,7 +117,7 @@ class Walk:
             if id(referrer) == self._remains:
                 continue
             number = None if id(referrer) in self._asking else self._add(referrer, count)
-            for target in gc.get_referents(referrer):
+            for target in _referents(referrer):
                 if (below := numbers.get(id(target))) is not None:
                     self._unseen[below] -= 1
                     if number is not None:
@@ -167,9 +167,19 @@ def _referrers(level: tuple[object, ...]) -> _Mine:
     if len(level) <= WIDE:
         found = gc.get_referrers(*level)
     else:
-        ids, refers = {id(each) for each in level}, gc.get_referents
-        found = [each for each in gc.get_objects() if not ids.isdisjoint(map(id, refers(each)))]
+        ids, refers, module = {id(each) for each in level}, gc.get_referents, types.ModuleType
+        found = [
+            each
+            for each in gc.get_objects()
+            if not ids.isdisjoint(map(id, refers(each) if type(each) is not module else _referents(each)))
+        ]
     return _Mine([each for each in found if type(each) is not _Mine and each is not level])
+
+
+def _referents(thing: object) -> list[Any]:
+    # Of a module only its dict: the collector's list of what _asyncio has (CPython 3.12 before 3.12.6) takes dead objects
+    # off a free list and puts them back twice, and the next collection never ends (gh-122695).
+    return [dict_of(thing)] if type(thing) is types.ModuleType else gc.get_referents(thing)
 
 
 def _counts(things: _Mine) -> list[int]:

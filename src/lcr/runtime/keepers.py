@@ -72,7 +72,7 @@ def keepers(remains: Sequence[object], is_own: Callable[[object], bool]) -> tupl
     alive, unseen = walk.alive(), functools.cache(lambda: _unseen(walk.is_own))
     found: dict[Keeper, None] = {}
     for number in [each for each, own in enumerate(walk.owns) if own]:
-        texts = [text for way in _ways(walk, number, alive) for text in _texts(walk, way, unseen)]
+        texts = [text for way in _ways(walk, number, alive) for text in _texts_of(walk, way, unseen)]
         if not texts and walk.is_kept_unseen(number):
             texts = unseen()
         found.update(dict.fromkeys(Keeper(what_is(walk.things[number]), text) for text in texts))
@@ -142,6 +142,13 @@ def _ways(walk: Walk, own: int, alive: set[int]) -> list[list[int]]:
     return named or nameless
 
 
+def _texts_of(walk: Walk, way: list[int], unseen: Callable[[], list[str]]) -> list[str]:
+    try:
+        return _texts(walk, way, unseen)
+    except Exception:  # it changes while it is looked at, or is odd in a way that nobody thought of
+        return [f"{some_object(walk.things[way[0]])} object"]
+
+
 def _texts(walk: Walk, way: list[int], unseen: Callable[[], list[str]]) -> list[str]:
     """Say a way down: ``app.handlers['greet'] (bound method)``; several, where one thing refers to the next twice."""
     things = [walk.things[number] for number in way]
@@ -153,6 +160,7 @@ def _texts(walk: Walk, way: list[int], unseen: Callable[[], list[str]]) -> list[
     texts, at = [head], 1 if things[0] is active_threads else 0
     while at < len(things) - 1:
         steps, used = _steps(things, at)
+        steps = steps or [f"\0 ({type_name(type(things[at]))})"]
         texts = [step.replace("\0", text + joint * (step[1:2] in (".", "["))) for text in texts for step in steps][
             :WAYS
         ]
@@ -185,7 +193,7 @@ def _steps(things: list[Any], at: int) -> tuple[list[str], int]:
         return ["\0"], rest
     if kind is types.FunctionType and rest > 1:
         return _of_function(upper, lower, below)
-    if is_class:
+    if is_class and issubclass(type(lower), (dict, tuple, type)):
         return ([f"\0.{key}" for key in _keys(lower, below)], 2) if type(lower) is dict else (["\0 (subclass)"], rest)
     if kind is dict and is_namespace(upper):
         return [f"\0.{key}" for key in _keys(upper, lower)], 1
@@ -214,11 +222,11 @@ def _of_function(function: Any, part: Any, below: Any) -> tuple[list[str], int]:
     if part is function.__defaults__:
         names = zip(code.co_varnames[code.co_argcount - len(part) :], part, strict=False)
         return [f"\0's default value of {name}" for name, value in names if value is below], 2
-    if type(part) is tuple:
-        return [
-            f"\0's annotation {name}" for name, value in zip(part[::2], part[1::2], strict=True) if value is below
-        ], 2
+    if type(part) is tuple:  # annotations before anybody asked for them; or the parameters of a generic one
+        pairs = zip(part[::2], part[1::2], strict=False)
+        return [f"\0's annotation {name}" for name, value in pairs if value is below] or ["\0's annotations"], 2
     words = {id(function.__kwdefaults__): "'s default value of ", id(function.__dict__): "."}
+    words[id(function.__globals__)] = "'s global variable "
     return [f"\0{words.get(id(part), chr(39) + 's annotation ')}{key}" for key in _keys(part, below)], 2
 
 
