@@ -164,16 +164,16 @@ def _parts(asked: object) -> list[object]:
 
 
 def _referrers(level: tuple[object, ...]) -> _Mine:
-    if len(level) <= WIDE:
-        found = gc.get_referrers(*level)
-    else:
-        ids, refers, module = {id(each) for each in level}, gc.get_referents, types.ModuleType
-        found = [
-            each
-            for each in gc.get_objects()
-            if not ids.isdisjoint(map(id, refers(each) if type(each) is not module else _referents(each)))
-        ]
-    return _Mine([each for each in found if type(each) is not _Mine and each is not level])
+    # Never gc.get_objects(): while its list lives, tuples that other threads are building have a reference too many, and
+    # the interpreter raises SystemError in those threads.
+    found: list[Any] = []
+    for start in range(0, len(level), WIDE):
+        part = level[start : start + WIDE]
+        found += [each for each in gc.get_referrers(*part) if each is not part]
+    seen = {id(each): each for each in found}
+    return _Mine(
+        [each for each in seen.values() if type(each) is not _Mine and each is not level and each is not found]
+    )
 
 
 def _referents(thing: object) -> list[Any]:
