@@ -38,8 +38,12 @@ class Replaced:
         return total
 
 
+_kept: list[lcr.Host] = []  # the handles of a host that is dropped call their instances themselves
+
+
 def cost(folder: Path) -> Cost:
     host = lcr.Host(name="cost")
+    _kept.append(host)
     host.register(lcr.interface("plain", version="1.0")(type("Component", (Plain,), {})))
     return Cost(host.reference("plain"))
 
