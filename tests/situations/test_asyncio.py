@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -64,7 +65,7 @@ def it(host: lcr.Host) -> Any:
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
     """Run a coroutine on an event loop of this kind."""
-    factory = pytest.importorskip("uvloop").new_event_loop if request.param == "uvloop" else None
+    factory = importlib.import_module("uvloop").new_event_loop if request.param == "uvloop" else None
 
     def run_it(main: Coroutine[Any, Any, Any]) -> Any:
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -95,7 +96,7 @@ async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until something holds that another thread is about to make true."""
     async with asyncio.timeout(30):
         while not condition():
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0)
 
 
 # -- held -----------------------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def test_a_held_coroutine_awaits_while_its_loop_goes_on(
         task = asyncio.create_task(it.aask() if way == "handle" else kept())
         await turns()
         assert held(host) == 1
-        assert await asyncio.create_task(asyncio.sleep(0.001, "another")) == "another"
+        assert await asyncio.create_task(asyncio.sleep(0, "another")) == "another"
         assert not task.done()
         point.open()
         assert await task == "1.1"
@@ -538,10 +539,9 @@ def test_who_is_inside_can_be_asked_while_another_loop_makes_and_ends_tasks(
 
 @pytest.fixture
 def trio() -> Any:
-    """Trio, with its testing; where it is installed."""
-    found = pytest.importorskip("trio")
-    pytest.importorskip("trio.testing")
-    return found
+    """Trio, with its testing."""
+    importlib.import_module("trio.testing")
+    return importlib.import_module("trio")
 
 
 def test_a_coroutine_on_trio_runs_what_serves(host: lcr.Host, it: Any, trio: Any) -> None:

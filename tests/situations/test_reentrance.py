@@ -297,7 +297,7 @@ def test_reentry_through_a_child_task_is_ended_by_the_deadline(host: lcr.Host, a
         go.set()
         ticks = 0
         while not replacing:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             ticks += 1
         assert ticks
         return await task, ended_by_the_deadline(replacing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -155,8 +155,3 @@ class Change:
         is_the_same = served.sha == replaced.sha and served.interface.version == replaced.interface.version
         # The same bytes once more are no step that anybody wants to go back.
         return before if is_the_same and served.sha and before is not None else replaced
-
-
-def by_name(changes: Iterable[Change]) -> Mapping[str, Change]:
-    """Return the changes by the names of their places."""
-    return {change.slot.name: change for change in changes}
