@@ -39,6 +39,7 @@ class Config:
     name: str | None = None
     path: tuple[Path, ...] = ()
     serves_control: bool = True
+    serves_uic: bool = False  # the original's abstract socket
     references: tuple[Reference, ...] = ()
     module: str = ""  # of the program's main function; empty: there is none, and only a signal ends the program
     function: str = ""
@@ -114,7 +115,7 @@ def _function(value: object) -> str:
     return "" if is_one else 'must be "module:function"'
 
 
-_HOST: Mapping[str, _Check] = {"name": _name, "path": _paths, "control": _flag}
+_HOST: Mapping[str, _Check] = {"name": _name, "path": _paths, "control": _flag, "legacy_uic": _flag}
 _REFERENCE: Mapping[str, _Check] = {"interface": _text, "version": _range, "context": _anything}
 _PROGRAM: Mapping[str, _Check] = {"run": _function}
 _TABLES: Mapping[str, _Check] = {"host": _anything, "reference": _anything, "program": _anything}
@@ -135,6 +136,7 @@ def read_config(file: Path) -> Config:
         name=host.get("name"),
         path=tuple(_folders(file, host.get("path", ["components"]), reader)),
         serves_control=host.get("control", True),
+        serves_uic=host.get("legacy_uic", False),
         references=tuple(_references(tables.get("reference", []), reader)),
         module=module,
         function=function,

@@ -105,6 +105,7 @@ def _run_program(host: Host, config: Config, signals: _Signals) -> int:
             host.reference(each.interface, each.version, context=each.context, holder=config.file.name)
         main = _load(config) if config.module else None
         where = host.serve_control().socket if config.serves_control else "no control socket"
+        where += _serve_uic(host) if config.serves_uic else ""
     except Refused as error:
         raise NotStarted(str(error)) from error
     _say(f"{host.name} (pid {os.getpid()}): running, {where}")
@@ -114,6 +115,15 @@ def _run_program(host: Host, config: Config, signals: _Signals) -> int:
     if inspect.isawaitable(result):
         result = asyncio.run(signals.cancelling(result))
     return result if isinstance(result, int) and not isinstance(result, bool) else DONE
+
+
+def _serve_uic(host: Host) -> str:
+    """Serve the original's socket; where somebody else has it, say so and do without, for there is one on a machine."""
+    try:
+        return f" and @{host.serve_uic().socket}"
+    except Refused as error:
+        _say(str(error))
+        return ""
 
 
 def _look_here_first(config: Config) -> None:

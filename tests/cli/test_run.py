@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lcr.config import ConfigError, Reference, read_config
+from lcr.control.frame import NAME, address_of
 from tests.cli.conftest import Lcr
 
 COMPONENT = """
@@ -196,6 +198,51 @@ def test_it_is_reached_by_the_command_line(program: Program, command: Lcr) -> No
     assert process.wait(30) == 0
 
 
+def started_with_uic(program: Program) -> tuple[subprocess.Popen[str], list[str]]:
+    """Run a program that is to serve the original's socket; return what it says up to its being there."""
+    program.write(TOML.replace("[host]", "[host]\nlegacy_uic = true"), app=WAITING["plain"])
+    process = program.start()
+    assert process.stderr is not None
+    said: list[str] = []
+    while "running, " not in "".join(said):
+        said.append(process.stderr.readline())
+        assert said[-1], said
+    return process, said
+
+
+def test_it_serves_the_originals_socket_where_the_file_says_so(program: Program, command: Lcr) -> None:
+    """There is one of that name on a machine: should another run of these tests have it, this one waits for it."""
+    for _ in range(100):
+        process, said = started_with_uic(program)
+        if said[-1].endswith(" and @lcr.socket\n"):
+            break
+        assert "is taken" in said[0]
+        process.kill()
+        process.wait(30)
+    until(process, "hello")
+    done = command("uic", "livereplace greeter version1.0")
+    assert (done.status, done.out) == (0, "committed: greeter 1.0 is serving\n")
+    process.terminate()
+    assert process.wait(30) == 0
+    assert read_config(program.folder / "lcr.toml").serves_uic
+
+
+def test_where_the_originals_socket_is_taken_the_program_runs_without(program: Program, command: Lcr) -> None:
+    """It says so in a line."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        try:
+            other.bind(address_of(NAME))
+        except OSError:
+            pass  # another run of these tests has it, which is as good
+        process, said = started_with_uic(program)
+        assert said[0].startswith("lcr: cannot serve the original's socket for the host box: @lcr.socket is taken")
+        assert said[1].endswith(".sock\n")
+        until(process, "hello")
+        assert command("list", "--host", "box").status == 0
+        process.terminate()
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -270,7 +317,8 @@ def test_the_file_is_read(program: Program) -> None:
     assert config.name == "box"
     assert config.path == (program.folder / "components",)
     assert config.references == (Reference("greeter", ">=1", {"lang": "en"}),)
-    assert (config.module, config.function, config.serves_control) == ("app", "main", True)
+    assert (config.module, config.function) == ("app", "main")
+    assert (config.serves_control, config.serves_uic) == (True, False)
 
 
 def test_every_error_in_the_file_is_told_at_once(program: Program, command: Lcr) -> None:

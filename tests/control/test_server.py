@@ -985,7 +985,7 @@ def test_starting_and_closing_registers_nothing_for_good(runtime: Path, fake: Fa
     def registered() -> int:
         gc.collect()
         functions = (kept for kept in gc.get_objects() if isinstance(kept, types.FunctionType))
-        return sum(function.__qualname__.startswith("_forget_in_children.") for function in functions)
+        return sum(function.__qualname__.startswith("forget_in_children.") for function in functions)
 
     server = ControlServer(fake)
     server.start()

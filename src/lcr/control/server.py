@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import logging
 import os
 import socket
 import threading
-import weakref
 from typing import Any
 
 import uvicorn
 
 from lcr.control.address import check_name, make_folder, socket_path
 from lcr.control.app import make_app
+from lcr.control.children import forget_in_children
 from lcr.control.listener import Listener
 from lcr.control.protocol import Controlled
 from lcr.control.relay import Relays, tell
@@ -69,7 +68,7 @@ class ControlServer:
             self.close()
             raise
         atexit.register(self.close)  # a program that ends without closing its host leaves no socket behind
-        _forget_in_children(self)
+        forget_in_children(self)
 
     def _run(self, listener: Listener) -> None:
         self._server = _Server(self._controlled)
@@ -104,27 +103,6 @@ class ControlServer:
             listener.close()
         if self._server is not None:
             self._server.forget()
-
-
-_served: weakref.WeakSet[ControlServer] = weakref.WeakSet()  # what a fork copies is the process's, hence one for all
-
-
-def _forget_in_children(server: ControlServer) -> None:
-    # A child that kept a socket open would have callers connect to it, and never answer, when the parent is gone.
-    if not _served:
-        _register_once()
-    _served.add(server)
-
-
-@functools.cache
-def _register_once() -> None:
-    os.register_at_fork(after_in_child=_forget_all)
-
-
-def _forget_all() -> None:
-    for server in list(_served):
-        server.forget()
-    _served.clear()
 
 
 class _Server(uvicorn.Server):
