@@ -414,7 +414,7 @@ def test_a_file_component_finds_its_data_beside_its_file(loads: Loads) -> None:
 
 
 def test_a_package_knows_what_it_is(loads: Loads) -> None:
-    """Its path is the real folder, for extension modules and data."""
+    """Its path is the real folder, for its data."""
     loads.write("shop/__init__.py", "")
     module = loads.load("shop")
     assert list(module.__path__) == [str(loads.folder / "shop")]
@@ -708,7 +708,7 @@ def test_what_is_no_component_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     for name, message in [
         ("plain", "a folder without __init__.py is no component"),
-        ("notes.txt", "a component is a .py file or a package folder"),
+        ("notes.txt", "a component is a .py file, a package folder or a shared object"),
         ("gone.txt", "it is not there"),
         ("gone.py", "No such file or directory"),
     ]:

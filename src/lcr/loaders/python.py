@@ -18,12 +18,15 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.abc import ExecutionLoader, MetaPathFinder, SourceLoader
+from importlib.machinery import ExtensionFileLoader
 from importlib.readers import FileReader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from lcr.errors import LcrError
+from lcr.loaders.describe import describe
+from lcr.loaders.extension import Extensions
 from lcr.loaders.source import Bundle, Offer
 from lcr.model.component import declaration_of, is_component
 
@@ -73,6 +76,7 @@ class LoadedModule:
             del sys.modules[name]
         for filename in self._finder.filenames:
             linecache.cache.pop(filename, None)
+        self._finder.extensions.remove()
         self.module = None
 
 
@@ -90,21 +94,25 @@ def is_load(module: str) -> bool:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of one load, from its bytes; extension modules are left to the real folder."""
+    """Finds the modules of one load, from its bytes."""
 
     def __init__(self, bundle: Bundle, name: str, number: int) -> None:
         self._bundle = bundle
         self._name = name
         self._number = number
         self.filenames: list[str] = []
+        self.extensions = _extensions_of(bundle, number)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Give the spec of this component's own module or of one below it, and of no other."""
+        below = fullname.removeprefix(self._name + ".")
+        if below != fullname and self._is_extension(below):
+            return self.extensions.spec(fullname, below)
         found = self._file_of(fullname)
         if found is None:
-            self._refuse_newer_source(fullname, path)
+            self._refuse_newer(fullname, path)
             return None
         file, is_package = found
         source = self._bundle.source
@@ -119,12 +127,19 @@ class _Finder(MetaPathFinder):
             spec.submodule_search_locations = [str(real.parent)]
         return spec
 
-    def _refuse_newer_source(self, fullname: str, path: Sequence[str] | None) -> None:
-        """Keep the ordinary finder from a source file that came into the folder after this load's bytes were read."""
+    def _is_extension(self, below: str) -> bool:
+        """Tell whether CPython would take an extension module, where there may be a source file of this name as well."""
+        is_package = self.extensions.is_package(below)
+        return bool(is_package) or (
+            is_package is not None and f"{below.replace('.', '/')}/__init__.py" not in self._bundle.files
+        )
+
+    def _refuse_newer(self, fullname: str, path: Sequence[str] | None) -> None:
+        """Keep the ordinary finder from a file that came into the folder after this load's bytes were read."""
         if not fullname.startswith(self._name + "."):
             return
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if spec is not None and isinstance(spec.loader, SourceLoader):
+        if spec is not None and isinstance(spec.loader, SourceLoader | ExtensionFileLoader):
             raise ModuleNotFoundError(f"No module named {fullname!r} when it was loaded", name=fullname)
 
     def _file_of(self, fullname: str) -> tuple[str, bool] | None:
@@ -138,6 +153,16 @@ class _Finder(MetaPathFinder):
             if file in self._bundle.files:
                 return file, is_package
         return None
+
+
+def _extensions_of(bundle: Bundle, number: int) -> Extensions:
+    path = bundle.source.path
+    assert path is not None
+
+    def names() -> set[str]:
+        return {offer.interface.name for offer in describe(bundle)[0]} or {bundle.stem}
+
+    return Extensions(path, bundle.extensions, number, names)
 
 
 class _Loader(ExecutionLoader):
