@@ -14,13 +14,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
     from lcr.host import Host
+    from lcr.loaders.native import native_symbols
     from lcr.model.component import interface, requires
-    from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot
+    from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot, Unloaded
     from lcr.runtime.live import live
 
 _HOMES = {
     "lcr.errors": ("DestructorFailed", "HandleReleased", "LcrError", "NoSuchFunction", "Refused", "RolledBack"),
     "lcr.host": ("Host",),
+    "lcr.loaders.native": ("native_symbols",),
     "lcr.model.component": ("interface", "requires"),
     "lcr.model.report": (
         "Call",
@@ -32,6 +34,7 @@ _HOMES = {
         "Record",
         "Report",
         "Snapshot",
+        "Unloaded",
     ),
     "lcr.runtime.live": ("live",),
 }
@@ -54,8 +57,10 @@ __all__ = [
     "Report",
     "RolledBack",
     "Snapshot",
+    "Unloaded",
     "interface",
     "live",
+    "native_symbols",
     "requires",
 ]
 

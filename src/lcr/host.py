@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -16,9 +17,10 @@ from lcr.errors import DestructorFailed, LcrError, Refused
 from lcr.feed import Callback, Feed, History
 from lcr.forked import renew_after_fork
 from lcr.loaders.catalog import Catalog
+from lcr.loaders.native import Natives, checked_isolation
 from lcr.loaders.source import offer_of_class
 from lcr.model.component import is_component
-from lcr.model.report import Call, Catalogue, Leak, Plan, Record, Report, Snapshot
+from lcr.model.report import Call, Catalogue, Leak, Plan, Record, Report, Snapshot, Unloaded
 from lcr.model.version import Range
 from lcr.replacement.engine import Engine
 from lcr.replacement.leaving import Leaving
@@ -30,6 +32,7 @@ from lcr.replacement.target import Order, slots_of_name
 from lcr.runtime import process, selfcheck
 from lcr.runtime.factory import Factory, Request
 from lcr.runtime.handle import record
+from lcr.runtime.linked import Linked
 from lcr.runtime.quick import Quick, leave
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
@@ -37,10 +40,13 @@ from lcr.runtime.remains import Remains
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Slot
 from lcr.runtime.turns import Turns
+from lcr.runtime.world import world_of
+from lcr.serving import Serving
 from lcr.status import catalogue, interface_status
 
 if TYPE_CHECKING:
     from lcr.control.server import ControlServer
+    from lcr.control.uic import UicServer
 
 T = TypeVar("T")
 
@@ -49,20 +55,29 @@ class Host:
     """Finds, references, serves and replaces the components of one process.
 
     ``path`` lists folders with components (or single files and package folders); relative ones are taken from the
-    current directory once, here. Making a host starts no thread and opens no file. It is safe to use from any thread.
+    current directory once, here. ``isolation`` says which interfaces in C run in a process of their own, by name:
+    ``{"codec": "process"}``. Making a host starts no thread and opens no file. It is safe to use from any thread.
     """
 
-    def __init__(self, path: Iterable[str | os.PathLike[str]] = (), name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Iterable[str | os.PathLike[str]] = (),
+        name: str | None = None,
+        *,
+        isolation: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name or f"host-{os.getpid()}"
         self.path: tuple[Path, ...] = tuple(Path(entry).absolute() for entry in path)
         self._started = time.time()
         self._feed, self._history = Feed(), History()
-        self._registry, self._shelf, self._turns = Registry(), Shelf(), Turns()
+        self._natives = Natives(checked_isolation(isolation))
+        self._registry, self._shelf, self._turns = Registry(), Shelf(self._natives), Turns()
         self._remains, self._quick = Remains(), Quick()
         self._registry.forget_answers = self._quick.forget
-        self._catalog = Catalog(self.path)
+        self._catalog = Catalog(self.path, self._natives)
         self._releaser = Releaser(self._registry, self._shelf, self._turns, self._remains)
         self._factory = Factory(self._catalog, self._registry, self._shelf, self._turns, self._releaser)
+        self._linked = Linked(self._natives, self._factory)
         self._abandoned = Abandoned(self._turns.give_up)
         self._leaving = Leaving()
         self._parts = Parts(
@@ -70,8 +85,8 @@ class Host:
         )
         planner = Planner(self._factory, self._catalog, self._registry)
         self._engine = Engine(self._parts, planner, self._feed, self._history)
-        self._control: ControlServer | None = None
-        self._control_lock = threading.Lock()
+        self._natives.connect(partial(world_of, weakref.ref(self)))
+        self._serving = Serving()
         self._is_closed = False
         weakref.finalize(self, self._registry.let_go).atexit = False
         renew_after_fork(self._renew)
@@ -110,6 +125,9 @@ class Host:
     def _reference(self, asked: tuple[Any, ...], context: object, holder: str) -> Any:
         name, version = _asked(asked)
         self._refuse_closed(f"reference {name}")
+        if isinstance(asked[0], type) and self._natives.declare(name, asked[0]):
+            self._catalog.forget(name)
+        self._linked.offer()
         try:
             wanted = Range.of(version)
         except ValueError as error:
@@ -271,7 +289,7 @@ class Host:
             python=".".join(map(str, sys.version_info[:3])),
             started=self._started,
             path=tuple(map(str, self.path)),
-            interfaces=tuple(interface_status(slot) for slot in self._registry.all()),
+            interfaces=tuple(interface_status(slot, self._natives) for slot in self._registry.all()),
             replacing=self._engine.replacing,
             abandoned=self._abandoned.texts(),
             leaving=self._leaving.texts(),
@@ -294,6 +312,14 @@ class Host:
         """
         return self._remains.leaks(name, self._shelf.has)
 
+    def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
+        """Unload libraries in C that are out, of one interface or of all; tell of each whether it is gone, or why it stays.
+
+        A library that was replaced stays in memory, because C may have left something in the process that leads back into it.
+        It goes only where it is proved that nothing can.
+        """
+        return self._natives.unload(name)
+
     def _slots(self, name: str | None) -> tuple[Slot, ...]:
         return self._registry.all() if name is None else slots_of_name(self._registry, name, "tell of")
 
@@ -304,7 +330,9 @@ class Host:
     def catalog(self) -> Catalogue:
         """Scan the path and return all that could be loaded, and what on it cannot be read and why; runs none of it."""
         self._catalog.refresh()
-        return catalogue([*self._factory.registered(), *self._catalog.all()], self._catalog, self._registry)
+        self._linked.offer()
+        offers = [*self._factory.registered(), *self._catalog.all()]
+        return catalogue(offers, [*self._linked.problems, *self._catalog.problems()], self._registry)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Have ``callback`` told of each event from now on; return what ends that.
@@ -318,28 +346,21 @@ class Host:
 
     def serve_control(self) -> ControlServer:
         """Start the control thread, on which the ``lcr`` command and other clients reach this host; once."""
-        with self._control_lock:
-            self._refuse_closed("serve control")
-            if self._control is None or not self._control.is_serving:
-                from lcr.control.server import ControlServer  # a web server: nobody pays for it who does not ask
+        return self._serving.control(self)
 
-                control = ControlServer(self)
-                control.start()
-                self._control = control
-            return self._control
+    def serve_uic(self, socket: str = "lcr.socket") -> UicServer:
+        """Listen on the original's abstract socket as well, for its ``livereplace NAME versionN``; once."""
+        return self._serving.uic(self, socket)
 
     def close(self, timeout: float = 5.0) -> None:
-        """End everything: control thread, instances (those that others require last), modules. A second time: nothing.
+        """End everything: control threads, instances (those that others require last), modules. A second time: nothing.
 
         Waits up to ``timeout`` seconds in all for calls inside. What could not be ended properly is told by one
         :class:`LcrError` after everything else was.
         """
-        with self._control_lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            if self._control is not None:
-                self._control.close()
+        self._is_closed = True
+        if not self._serving.end():
+            return
         began = time.monotonic()
         self._registry.close()
         self._engine.end(timeout)
@@ -350,14 +371,15 @@ class Host:
         if had_left:  # once more: what was on its way out has used what could not be ended
             failures = [failure for failure in failures if isinstance(failure, DestructorFailed)]
             failures += self._releaser.end_all(max(0.0, deadline - time.monotonic()))
+        self._natives.close()
         told = [*left, *map(str, failures)]
         if told:
             raise LcrError(f"closing the host: {'; '.join(told)}")
 
     def _renew(self) -> None:
         process.renew()
-        self._control_lock = threading.Lock()
-        for part in (self._feed, self._turns, self._shelf, self._leaving, self._engine, self._catalog):
+        own = (self._feed, self._turns, self._shelf, self._leaving, self._engine, self._catalog, self._natives)
+        for part in (*own, self._serving):
             part.renew()
         self._registry.renew()
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lcr.loaders.catalog import Catalog
+from lcr.loaders.native import Natives
 from lcr.loaders.source import Offer
-from lcr.model.report import Catalogue, CatalogueEntry, InterfaceStatus
+from lcr.model.interface import PYTHON
+from lcr.model.report import Catalogue, CatalogueEntry, InterfaceStatus, Problem
 from lcr.runtime.handle import record_or_none
 from lcr.runtime.registry import Registry
 from lcr.runtime.slot import Seat, Slot
 
 
-def interface_status(slot: Slot) -> InterfaceStatus:
+def interface_status(slot: Slot, natives: Natives) -> InterfaceStatus:
     """Describe one place."""
     interface, seats = slot.interface, list(slot.seats)
+    retired, size = natives.retired(slot.name)
     return InterfaceStatus(
         name=slot.name,
         version=interface.version.text,
@@ -32,6 +34,10 @@ def interface_status(slot: Slot) -> InterfaceStatus:
         dependencies=tuple(_dependencies(seats[0])) if seats else (),
         holders=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
         since=slot.since,
+        abi=interface.abi,
+        isolation="process" if interface.abi != PYTHON and natives.isolates(slot.name) else "none",
+        retired=retired,
+        retired_bytes=size,
     )
 
 
@@ -42,9 +48,9 @@ def _dependencies(seat: Seat) -> Iterable[str]:
             yield f"{kept.seat.slot.name} {kept.range.text or 'any'} -> {kept.seat.slot.version.text}"
 
 
-def catalogue(offers: Iterable[Offer], catalog: Catalog, registry: Registry) -> Catalogue:
+def catalogue(offers: Iterable[Offer], problems: Iterable[Problem], registry: Registry) -> Catalogue:
     """Describe what could be loaded."""
-    return Catalogue(tuple(_entry(offer, registry) for offer in offers), catalog.problems())
+    return Catalogue(tuple(_entry(offer, registry) for offer in offers), tuple(problems))
 
 
 def _is(slot: Slot, offer: Offer) -> bool:

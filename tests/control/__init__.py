@@ -20,7 +20,7 @@ import pytest
 from lcr.control.protocol import Controlled
 from lcr.control.server import ControlServer
 from lcr.feed import Feed
-from lcr.model.report import Catalogue, Plan, Record, Report, Snapshot
+from lcr.model.report import Catalogue, Plan, Record, Report, Snapshot, Unloaded
 
 PATIENCE = 10.0  # seconds after which a test that waits for an answer has failed
 
@@ -216,6 +216,10 @@ class FakeHost:
         return self.on_replace()
 
     rollback = replace
+
+    def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
+        """Return that one library is gone and another stays."""
+        return (Unloaded("a 1.0", "/tmp/a-g1.so", 16_000), Unloaded("a 1.1", "/tmp/a-g2.so", 16_000, ("it has a thread",)))
 
     def snapshot(self) -> Snapshot:
         """Return that nothing serves."""

@@ -73,9 +73,9 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted: Counter[str] = Counter()
     real = module.describe
 
-    def describe(bundle: Any) -> Any:
+    def describe(bundle: Any, natives: Any) -> Any:
         counted[bundle.source.path.name] += 1
-        return real(bundle)
+        return real(bundle, natives)
 
     monkeypatch.setattr(module, "describe", describe)
     return counted
@@ -482,7 +482,7 @@ def test_a_python_file_on_the_path_that_is_none_is_reported(on: Folder) -> None:
     (on.root / "notes.txt").write_text("")
     on.catalog = Catalog([on.root / "notes.txt"])
     assert on.offers() == []
-    assert on.problems() == [("notes.txt", "a component is a .py file or a package folder")]
+    assert on.problems() == [("notes.txt", "a component is a .py file, a package folder or a shared object (.so, .lcrso)")]
 
 
 # -- reading what was offered -------------------------------------------------------------------------------------------

@@ -17,7 +17,10 @@ from click.shell_completion import CompletionItem
 from lcr import __version__
 from lcr.cli.exits import BUG, DONE, REFUSED, STATUSES, told
 from lcr.cli.follow import follow
+from lcr.cli.native import native
+from lcr.cli.text import plain
 from lcr.control.client import SLOW, Answered, Client, NoHost, choose_host
+from lcr.control.frame import NAME, BadSocketName, address_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Json = dict[str, Any]
@@ -33,6 +36,9 @@ def lcr() -> None:
     Exit status: 0 done, 1 rolled back (the old serves), 2 usage, 3 refused (nothing happened), 4 no host answered,
     70 a bug in lcr, 74 the output could not be written.
     """
+
+
+lcr.add_command(native)
 
 
 # -- what commands share ------------------------------------------------------------------------------------------------
@@ -57,6 +63,14 @@ def _none_empty(context: click.Context, parameter: click.Parameter, values: tupl
     for value in values:
         _not_empty(context, parameter, value)
     return values
+
+
+def _socket_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        address_of(value)
+    except BadSocketName as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+    return value
 
 
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -281,6 +295,14 @@ def plan(names: tuple[str, ...], host: str | None, as_json: bool, **wish: Any) -
     return DONE if answer["accepted"] else REFUSED
 
 
+@lcr.command()
+@_any_name
+@_asking
+def unload(name: str | None, host: str | None, as_json: bool) -> None:
+    """Unload libraries in C that were replaced, of NAME or all, where it is proved that nothing leads back into them."""
+    _show(Client(choose_host(host), SLOW).post("unload", {"name": name}), as_json, "unloaded")
+
+
 # -- doing --------------------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +348,27 @@ def _carry_out(verb: str, body: Mapping[str, Any], host: str | None, as_json: bo
     if as_json:
         click.echo(json.dumps({key: last[key] for key in ("report", "error") if key in last}))
     return DONE if "report" in last else STATUSES.get(last["error"]["kind"], BUG)
+
+
+@lcr.command()
+@click.argument("text", callback=_not_empty)
+@click.option(
+    "--socket",
+    "socket_name",
+    default=NAME,
+    show_default=True,
+    metavar="NAME",
+    callback=_socket_name,
+    help="The abstract socket's name.",
+)
+@_as_json
+@told
+def uic(text: str, socket_name: str, as_json: bool) -> None:
+    """Send TEXT to a host that serves the original's socket: "livereplace NAME versionN" replaces NAME by version N."""
+    from lcr.control.uic_client import ask
+
+    answer = ask(text, socket_name)
+    click.echo(json.dumps({"answer": answer}) if as_json else plain(answer))
 
 
 # -- running ------------------------------------------------------------------------------------------------------------

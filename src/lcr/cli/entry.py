@@ -64,7 +64,7 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
 
 
 def _interrupted(given: Sequence[str]) -> int:
-    if given[:1] in (["replace"], ["rollback"]):
+    if given[:1] in (["replace"], ["rollback"], ["uic"]):
         tell_error({"kind": "interrupted", "message": _GOES_ON}, as_json="--json" in given)
     return INTERRUPTED
 

@@ -100,6 +100,17 @@ def leaks(answer: Json) -> None:
         click.echo(plain(f"old {each['interface']}: {each['what']} is kept by {each['kept_by']}"))
 
 
+def unloaded(answer: Json) -> None:
+    """Print what became of the libraries that are out."""
+    if not answer["libraries"]:
+        click.echo("no library that is out is left in memory")
+    for each in answer["libraries"]:
+        what = f"{each['library']} ({each['size']:,} bytes)"
+        click.echo(plain(f"{what} stays" if each["reasons"] else f"{what} is unloaded"))
+        for reason in each["reasons"]:
+            click.echo(plain(f"  - {reason}"))
+
+
 def _detail(each: Json) -> Iterator[tuple[str, object]]:
     yield "source", each["source"]
     yield "sha256", each["sha"] or "-"
@@ -108,9 +119,21 @@ def _detail(each: Json) -> Iterator[tuple[str, object]]:
     yield "serves for", f"{age(time.time() - each['since'])}, replaced {_count(each['generation'], 'time')} so far"
     yield "rollback to", each["previous"] or "nothing is kept"
     yield "calls inside", each["inside"]
+    if each["abi"] != "python":
+        yield "in C", _in_c(each)
     yield "functions", each["functions"]
     yield "requires", each["dependencies"] or "nothing"
     yield "held by", each["holders"]
+
+
+def _in_c(each: Json) -> str:
+    kind = "built for the original's header" if each["abi"] == "original" else "built for lcr_component.h"
+    where = ", in a process of its own" if each["isolation"] == "process" else ""
+    libraries = "library stays" if each["retired"] == 1 else "libraries stay"
+    left = (
+        f"; {each['retired']} older {libraries} in memory, {each['retired_bytes']:,} bytes" if each["retired"] else ""
+    )
+    return f"{kind}{where}{left}"
 
 
 def catalog(answer: Json) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from lcr.errors import LcrError, Refused, RolledBack, in_words, where_raised, whole_traceback
-from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot
+from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot, Unloaded
 
 R = TypeVar("R", bound=Struct)
 
@@ -72,6 +72,10 @@ class Controlled(Protocol):
 
     def leaks(self, name: str | None = None) -> tuple[Leak, ...]:
         """Return what keeps versions that are over."""
+        ...
+
+    def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
+        """Unload libraries that are out, where that is proved to be safe; tell of each what became of it."""
         ...
 
     def snapshot(self) -> Snapshot:
@@ -190,6 +194,18 @@ class Leaks(Struct, frozen=True):
     """What of versions that are over is still there, and what keeps it."""
 
     leaks: tuple[Leak, ...]
+
+
+class UnloadRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which interface; left out, of all."""
+
+    name: _Name | None = None
+
+
+class Libraries(Struct, frozen=True):
+    """What became of the libraries that are out."""
+
+    libraries: tuple[Unloaded, ...]
 
 
 class Records(Struct, frozen=True):

@@ -14,12 +14,14 @@ from lcr.control.protocol import (
     HostStatus,
     Interfaces,
     Leaks,
+    Libraries,
     Line,
     PlanAnswer,
     PlanRequest,
     Records,
     ReplaceRequest,
     RollbackRequest,
+    UnloadRequest,
 )
 from lcr.model.report import Catalogue, Event
 
@@ -53,6 +55,7 @@ VERBS = (
     Verb("POST", "/v1/plan", "What a replacement would do; runs none of it.", PlanAnswer, service.plan, PlanRequest),
     Verb("POST", "/v1/replace", "Replace what serves.", Line, service.replace, ReplaceRequest, "stream"),
     Verb("POST", "/v1/rollback", "Go one version back.", Line, service.rollback, RollbackRequest, "stream"),
+    Verb("POST", "/v1/unload", "Unload libraries that are out.", Libraries, service.unload, UnloadRequest),
     Verb("GET", "/v1/history", "The last replacements, oldest first.", Records, service.history),
     Verb("GET", "/v1/events", "Events from now on, as they happen.", Event, manner="events"),
 )

@@ -14,12 +14,14 @@ from lcr.control.protocol import (
     HostStatus,
     Interfaces,
     Leaks,
+    Libraries,
     NotFound,
     PlanAnswer,
     PlanRequest,
     Records,
     ReplaceRequest,
     RollbackRequest,
+    UnloadRequest,
 )
 from lcr.model.report import Catalogue, Report
 
@@ -75,6 +77,11 @@ def calls(controlled: Controlled, name: str = "") -> Calls:
 def leaks(controlled: Controlled, name: str = "") -> Leaks:
     """Return what keeps versions that are over, of one interface or of all."""
     return Leaks(controlled.leaks(name or None))
+
+
+def unload(controlled: Controlled, request: UnloadRequest) -> Libraries:
+    """Unload libraries that are out, where that is proved to be safe."""
+    return Libraries(controlled.unload(request.name))
 
 
 def _of(ask: Callable[[str | None], T], controlled: Controlled, name: str) -> T:

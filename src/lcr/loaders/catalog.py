@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcr.loaders.describe import describe
-from lcr.loaders.source import Bundle, Offer, Source, SourceProblem, Stamp, find, read
+from lcr.loaders.loading import describe
+from lcr.loaders.native import Natives
+from lcr.loaders.source import Bundle, Offer, Source, SourceProblem, Stamp, find, is_library, read
 from lcr.model.report import Problem
 
 # A change within the clock's granularity of a scan leaves the same modification time behind: a folder that was changed
@@ -36,8 +37,9 @@ class _Described:
 class Catalog:
     """What the folders (or single files and package folders) of a path offer. Safe to use from any thread."""
 
-    def __init__(self, path: Sequence[Path]) -> None:
+    def __init__(self, path: Sequence[Path], natives: Natives | None = None) -> None:
         self.path = tuple(path)
+        self._natives = natives or Natives()
         self._lock = threading.Lock()
         self._folders: dict[Path, int | None] = {}  # modification time at the last scan; None: not to be trusted
         self._described: dict[Path, _Described] = {}
@@ -80,7 +82,13 @@ class Catalog:
     def read_path(self, path: Path) -> tuple[Bundle, tuple[Offer, ...], tuple[Problem, ...]]:
         """Read and describe a file or package folder, on the path or not. Raises :class:`SourceProblem`."""
         bundle = read(path)
-        return (bundle, *describe(bundle))
+        return (bundle, *describe(bundle, self._natives))
+
+    def forget(self, name: str) -> None:
+        """Describe what offers a name anew when it is asked for next."""
+        with self._lock:
+            for path in {offer.source.path for offer in self._by_name.pop(name, ())}:
+                self._described.pop(path, None)  # type: ignore[arg-type]
 
     def renew(self) -> None:
         """Forget who held the lock, in a process that was forked."""
@@ -143,7 +151,7 @@ class Catalog:
             self._has_young = self._has_young or not is_settled
             if before is not None and before.offers and before.offers[0].sha == bundle.sha:
                 return _Described(bundle.source, before.offers, before.problems, is_settled)
-            return _Described(bundle.source, *describe(bundle), is_settled)
+            return _Described(bundle.source, *describe(bundle, self._natives), is_settled)
         except SourceProblem as problem:
             return _Described(Source("file", path), (), (Problem(str(problem.path), problem.message),), False)
 
@@ -168,7 +176,9 @@ def _may_be(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith(("_", ".")):
         return False
     # A link that leads nowhere is neither file nor folder, and is to be reported.
-    return Path(entry.path, "__init__.py").is_file() if entry.is_dir() else entry.name.endswith(".py")
+    if entry.is_dir():
+        return Path(entry.path, "__init__.py").is_file()
+    return entry.name.endswith(".py") or is_library(Path(entry.path))
 
 
 def _mtime(folder: Path) -> int:

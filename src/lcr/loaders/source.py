@@ -6,13 +6,18 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from lcr.errors import LcrError
+from lcr.loaders.extension import module_of
 from lcr.model.component import describe_class
 from lcr.model.interface import Interface
 
 MAX_SIZE = 16 * 2**20  # bytes of one file; a component is source text
+MAX_LIBRARY_SIZE = 2**30
+LIBRARY_SUFFIXES = (".so", ".lcrso")
+_BESIDE = (".pyi", ".h")  # of a library: what declares its functions' C signatures
 
 Stamp = tuple[tuple[str, int, int, int], ...]  # relative name, size, mtime in ns and inode of every file
 
@@ -30,7 +35,7 @@ class SourceProblem(LcrError):
 class Source:
     """Where a component comes from, with the stamp of its files when it was read."""
 
-    kind: str  # "file" | "package" | "registered"
+    kind: str  # "file" | "package" | "library" | "registered"
     path: Path | None = None
     stamp: Stamp = ()
 
@@ -62,12 +67,13 @@ class Bundle:
     source: Source
     files: Mapping[str, bytes]  # relative name, with "/", to content
     sha: str  # SHA-256 over names and contents, in hex
+    extensions: Mapping[str, bytes] = field(default_factory=dict)  # of a package: its extension modules
 
     @property
     def stem(self) -> str:
         """The name that the component's module would have."""
         assert self.source.path is not None
-        return self.source.path.name.removesuffix(".py")
+        return self.source.path.name if self.source.kind == "package" else self.source.path.stem
 
 
 def offer_of_class(cls: type) -> Offer:
@@ -83,21 +89,34 @@ def find(path: Path) -> Source:
             if "__init__.py" not in names:
                 raise SourceProblem(path, "a folder without __init__.py is no component")
             return Source("package", path, tuple(_stamp(path, name) for name in names))
+        if is_library(path):
+            return Source("library", path, tuple(_stamp(path.parent, name) for name in _library_files(path)))
         if path.suffix != ".py":
-            raise SourceProblem(
-                path, "a component is a .py file or a package folder" if path.exists() else "it is not there"
-            )
+            what = "a component is a .py file, a package folder or a shared object (.so, .lcrso)"
+            raise SourceProblem(path, what if path.exists() else "it is not there")
         return Source("file", path, (_stamp(path.parent, path.name),))
     except OSError as error:
         raise SourceProblem(path, error.strerror or str(error)) from error
+
+
+def is_library(path: Path) -> bool:
+    """Tell whether a file is a shared object by its name, and no extension module of Python."""
+    return path.suffix in LIBRARY_SUFFIXES and not path.name.endswith(tuple(EXTENSION_SUFFIXES[:-1]))
+
+
+def _library_files(path: Path) -> list[str]:
+    beside = [path.with_suffix(suffix) for suffix in _BESIDE]
+    return [path.name, *(each.name for each in beside if each.is_file())]
 
 
 def _modules_below(folder: Path) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
         for name in files:
-            if name.endswith(".py"):
-                yield Path(root, name).relative_to(folder).as_posix()
+            if name.endswith((".py", *EXTENSION_SUFFIXES)):
+                below = Path(root, name).relative_to(folder).as_posix()
+                if name.endswith(".py") or module_of(below) is not None:
+                    yield below
 
 
 def _stamp(folder: Path, name: str) -> tuple[str, int, int, int]:
@@ -111,13 +130,15 @@ def read(path: Path) -> Bundle:
     folder = path if source.kind == "package" else path.parent
     files: dict[str, bytes] = {}
     for name, size, *_ in source.stamp:
-        if size > MAX_SIZE:
+        if size > (MAX_LIBRARY_SIZE if name.endswith(LIBRARY_SUFFIXES) else MAX_SIZE):
             raise SourceProblem(folder / name, f"{size:,} bytes are too many for a component's source")
         try:
             files[name] = (folder / name).read_bytes()
         except OSError as error:
             raise SourceProblem(folder / name, error.strerror or str(error)) from error
-    return Bundle(source, files, _hash(files))
+    sha = _hash(files)
+    extensions = {name: files.pop(name) for name in list(files) if source.kind == "package" and module_of(name)}
+    return Bundle(source, files, sha, extensions)
 
 
 def _hash(files: Mapping[str, bytes]) -> str:

@@ -15,6 +15,7 @@ from lcr.model.interface import (
     POSITIONAL,
     POSITIONAL_ONLY,
     PROPERTY,
+    PYTHON,
     VAR_KEYWORD,
     VAR_POSITIONAL,
     Dependency,
@@ -28,6 +29,10 @@ from lcr.model.version import Range, Replaces, Version
 
 SCOPES = ("shared", "reference")
 _MARK = "__lcr_interface__"
+# What a class that is made for a component in C says of itself, besides.
+ABI = "__lcr_abi__"  # how its library describes itself: see Interface.abi
+NOT_STATE = "__lcr_not_state__"  # names of attributes that are its instances' own, and never move
+C_SIGNATURE = "__lcr_c_signature__"  # on a function: the C signature of what it calls
 C = TypeVar("C", bound=type)
 
 _KINDS = {
@@ -189,6 +194,7 @@ def describe_class(cls: type) -> Interface:
         hooks=frozenset(name for name in HOOKS if callable(getattr(cls, name, None))),
         concurrent=said.concurrent,
         names=frozenset(dir(cls)),
+        abi=getattr(cls, ABI, PYTHON),
     )
 
 
@@ -255,7 +261,8 @@ def describe_function(cls: type, name: str) -> Function:
         return Function(name, _kind(static), None, f"{name}(...)")
     described = tuple(Parameter(p.name, _KINDS[p.kind], _is_required(p)) for p in parameters)
     text = str(inspect.Signature([_unquoted(p) for p in parameters])) if parameters else "()"
-    return Function(name, _kind(static), described, f"{name}{text}{_returned(getattr(cls, name))}")
+    shown = f"{name}{text}{_returned(getattr(cls, name))}"
+    return Function(name, _kind(static), described, shown, getattr(static, C_SIGNATURE, ""))
 
 
 class Verbatim(str):

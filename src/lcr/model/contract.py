@@ -27,6 +27,9 @@ def _function(old: Function, new: Function | None) -> Iterator[str]:
         return
     if old.kind and new.kind and old.kind != new.kind:
         yield f"{old.name}() was {old.kind} and is {new.kind}"
+    if old.signature and new.signature and old.signature != new.signature:
+        yield f"{old.name}() was {old.signature} and is {new.signature}"
+        return
     if old.parameters is not None and new.parameters is not None:
         for text in _parameters(old.parameters, new.parameters):
             yield f"{old.name}(): {text}"

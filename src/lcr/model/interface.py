@@ -11,6 +11,8 @@ from lcr.model.version import Range, Replaces, Version
 POSITIONAL_ONLY, POSITIONAL, VAR_POSITIONAL = "positional-only", "positional", "var-positional"
 KEYWORD_ONLY, VAR_KEYWORD = "keyword-only", "var-keyword"
 
+# How a component describes itself: in Python, by the original's header, or by lcr_component.h.
+PYTHON, ORIGINAL, OWN = "python", "original", "lcr"
 PROPERTY = "property"  # the kind of a function that callers read as an attribute
 
 HOOKS = frozenset({"destruct", "retire", "export_state", "import_state", "self_test"})
@@ -27,12 +29,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function of an interface. ``kind`` is empty and ``parameters`` None where only loading can tell."""
+    """One function of an interface. ``kind`` is empty and ``parameters`` None where only loading can tell.
+
+    ``signature`` is the C signature of a function in C, such as ``int(int, int)``.
+    """
 
     name: str
     kind: str
     parameters: tuple[Parameter, ...] | None
     text: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Interface:
     concurrent: bool = False  # may work on the same state at the same time as another version that says so
 
     names: frozenset[str] = frozenset()  # of everything that the class defines, as far as it is known
+    abi: str = PYTHON  # or ORIGINAL or OWN
 
     @property
     def function_names(self) -> tuple[str, ...]:

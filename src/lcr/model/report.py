@@ -102,6 +102,10 @@ class InterfaceStatus(Jsonable):
     dependencies: tuple[str, ...]
     holders: tuple[str, ...]
     since: float  # Unix time at which this version began to serve
+    abi: str = "python"  # "python", or how a component in C describes itself: "original" | "lcr"
+    isolation: str = "none"  # "process": its instances run in processes of their own
+    retired: int = 0  # libraries of this interface that are out, and still in memory
+    retired_bytes: int = 0  # the size of their files together
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,16 @@ class Leak(Jsonable):
     interface: str  # the old version: "greeter 1.0"
     what: str  # "function greet", "class Greeter", "instance of Greeter", "module greeter__lcr1"
     kept_by: str  # "app.handlers['greet'] (bound method)"
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded(Jsonable):
+    """What became of a library that is out, when it was to be unloaded: with ``reasons`` it stays; without, it is gone."""
+
+    library: str  # the versions that it offered: "counter 1.0"
+    path: str  # the private copy that it was loaded from
+    size: int  # of its file, in bytes
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
+from lcr.loaders.native import is_address
 from lcr.loaders.source import Offer
 from lcr.model.component import migrations_of
-from lcr.model.interface import Interface, schema_chain
+from lcr.model.interface import ORIGINAL, PYTHON, Interface, schema_chain
 from lcr.replacement.residue import classes_in_state
 from lcr.replacement.state import attributes, exports, is_a
 from lcr.replacement.target import Candidate, Wish
@@ -30,6 +31,7 @@ def cautions(slot: Slot, candidate: Candidate, wish: Wish) -> tuple[str, ...]:
         *_no_way_back(slot, new, wish),
         *_shadowed(slot, new),
         *_live_things(slot),
+        *_of_c(slot, new),
         *classes_in_state(slot),
     )
 
@@ -75,6 +77,16 @@ def _live_things(slot: Slot) -> Iterator[str]:
             f"the state has {name}, a {kind}, which moves like the rest: what `retire` of {slot.interface} ends with it, it "
             f"ends for the new version. Leave it out with an export_state"
         )
+
+
+def _of_c(slot: Slot, new: Interface) -> Iterator[str]:
+    if ORIGINAL in (slot.interface.abi, new.abi):
+        yield (
+            "the original's header has no way to hand over state: what a component keeps in memory of its own does not move, "
+            "and the new constructor gets the context while the old one still has it"
+        )
+    if new.abi != PYTHON and any(is_address(seat.context) for seat in slot.seats):
+        yield f"{new} is not tried in a child process first: its context is an address in this one"
 
 
 def after_a_restart(factory: Factory, slot: Slot, candidate: Candidate) -> Iterator[str]:

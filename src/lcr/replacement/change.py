@@ -11,7 +11,7 @@ from typing import Any
 from lcr.errors import LcrError
 from lcr.model.report import Plan
 from lcr.replacement.plan import Decision
-from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat
+from lcr.replacement.prepare import Prepared, load_new, migrations, prepare_seat, try_out
 from lcr.replacement.rehearse import rehearse
 from lcr.replacement.retire import Old
 from lcr.replacement.runner import Hung, Runner
@@ -22,6 +22,8 @@ from lcr.runtime.gate import Aliases, Gate
 from lcr.runtime.registry import Registry
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
+
+_TO_END_A_TRIAL = 5.0  # seconds, beyond its time, in which a child process is ended that did not keep it
 
 
 class Change:
@@ -58,7 +60,9 @@ class Change:
             raise LcrError(f"the last reference to {self.slot.name} was released meanwhile: nothing is left to replace")
         for seat in [seat for seat in seats if seat not in self.prepared]:
             own = self._undo[seat] = undo.enter_context(ExitStack())
-            step = partial(prepare_seat, factory, self._loaded, seat, joint)
+            trying = partial(try_out, self._loaded, seat, self._timeout)
+            trial = self._runner.run("trying it in a child process", trying, self._timeout + _TO_END_A_TRIAL, own)
+            step = partial(prepare_seat, factory, self._loaded, seat, joint, trial)
             self.prepared[seat] = self._step("its constructor or self-test", step, own)
         for seat in [seat for seat in self.prepared if seat not in seats]:
             del self.prepared[seat]
@@ -102,7 +106,7 @@ class Change:
     def transfer(self, deadline: float, undo: ExitStack) -> None:
         """Move the state, at most until ``deadline`` where an author's code takes part; the old one's is only read."""
         for each, is_foreign in self._moves:
-            move = partial(transfer, each, self._steps)
+            move = partial(transfer, each, self._steps, deadline)
             self.moved += self._move(each, move, deadline - time.monotonic(), undo) if is_foreign else move(undo)
 
     def _move(self, each: Prepared, move: Callable[[ExitStack], int], timeout: float, undo: ExitStack) -> int:
@@ -111,6 +115,7 @@ class Change:
         except Hung:
             # The new instance may hold what is the old one's, and its thread may still write: no destructor may meet it.
             self._undo[each.seat].pop_all()
+            each.end_trial()
             raise
 
     def keep_what_was_done(self) -> list[ExitStack]:
@@ -124,6 +129,11 @@ class Change:
         self.replaced, self._before = self.slot.served, self.slot.previous
         self.slot.served = self._loaded
         self.slot.generation, self.slot.since = self.slot.generation + 1, time.time()
+
+    def end_trials(self) -> None:
+        """End the child processes in which candidates in C were tried."""
+        for each in self.prepared.values():
+            each.end_trial()
 
     def lead_handles(self, registry: Registry, shelf: Shelf) -> None:
         """Have every handle call what serves now, the new or the old, so that its calls take no detour."""

@@ -12,7 +12,7 @@ from lcr.errors import Refused
 from lcr.loaders.catalog import Catalog
 from lcr.model.component import migrations_of
 from lcr.model.contract import mismatches
-from lcr.model.interface import Interface, schema_chain
+from lcr.model.interface import ORIGINAL, PYTHON, Interface, schema_chain
 from lcr.model.report import Plan
 from lcr.model.resolver import load_order
 from lcr.replacement.cautions import after_a_restart, cautions
@@ -198,6 +198,8 @@ _WITH_CONTENTS = (dict, list, set, bytearray, deque, threading.local)
 
 
 def _contents(slot: Slot, new: Interface) -> Iterator[str]:
+    if new.abi != PYTHON and "import_state" not in new.hooks and (_has_state(slot) or exports(slot.served.cls)):
+        yield f"{new} is in C and takes over no state, and {slot.interface} has some, which would be lost"
     base = next((base for base in _WITH_CONTENTS if issubclass(slot.served.cls, base)), None)
     if base is not None and not (exports(slot.served.cls) and "import_state" in new.hooks):
         yield (
@@ -206,10 +208,19 @@ def _contents(slot: Slot, new: Interface) -> Iterator[str]:
         )
 
 
+def _has_state(slot: Slot) -> bool:
+    return any(attributes(seat.instance, seat.dependencies) for seat in slot.seats)
+
+
 def against_immediate(slot: Slot, new: Interface) -> Iterator[str]:
     """Tell why state would be at risk if the new version took over while calls are inside the old one."""
     old = slot.interface
     names = dict.fromkeys(name for seat in slot.seats for name in attributes(seat.instance, seat.dependencies))
+    if ORIGINAL in (old.abi, new.abi):
+        yield (
+            "in the mode immediate the state would be at risk: the original's header does not tell whether a component has one; "
+            "use the mode drain"
+        )
     hooks = sorted({"export_state", "import_state"} & {*old.hooks, *new.hooks})
     if not names and not hooks:
         return

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from lcr.errors import LcrError
+from lcr.loaders.native import LoadedLibrary
 from lcr.model.component import migrations_of
 from lcr.model.contract import mismatches
 from lcr.replacement.plan import Decision, against_immediate, chain_of, lost_callbacks
@@ -21,6 +23,9 @@ from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
 from lcr.undo import undoing
 
+if TYPE_CHECKING:
+    from lcr.native.trial import Trial
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -31,7 +36,15 @@ class Prepared:
     dependencies: dict[str, Handle]
     aliases: Aliases  # of the new instance
     taken: frozenset[str]  # names that are no state: what it requires, and its functions
+    trial: Trial | None = (
+        None  # of a component in C: the same in a process of its own, which takes over each state first
+    )
     joined: list[Handle] = field(default_factory=list)  # of others that are prepared with it, and require it
+
+    def end_trial(self) -> None:
+        """End the child process in which it was tried, if there is one. Never raises."""
+        if self.trial is not None:
+            self.trial.close()
 
     def join(self, request: Request, releaser: Releaser, undo: ExitStack) -> Handle:
         """Return a handle of the new instance itself, for what will take over together with it; undo: it is ended."""
@@ -78,7 +91,19 @@ def load_new(factory: Factory, shelf: Shelf, decision: Decision, undo: ExitStack
     return served
 
 
-def prepare_seat(factory: Factory, served: Served, seat: Seat, joint: Joint, undo: ExitStack) -> Prepared:
+def try_out(served: Served, seat: Seat, timeout: float, undo: ExitStack) -> Trial | None:
+    """Have a candidate in C constructed and tested in a process of its own; one in Python needs none."""
+    if not isinstance(served.loaded, LoadedLibrary):
+        return None
+    trial = served.loaded.try_out(served.offer, seat.context, timeout)
+    if trial is not None:
+        undo.callback(trial.close)
+    return trial
+
+
+def prepare_seat(
+    factory: Factory, served: Served, seat: Seat, joint: Joint, trial: Trial | None, undo: ExitStack
+) -> Prepared:
     """Construct the candidate for one seat, with the context of what it replaces, and have it test itself."""
     undoing(undo, seat.gate.forget_extras, dict(seat.gate.extras))
     dependencies, instance = factory.construct(served, seat, undo, joint)
@@ -90,6 +115,7 @@ def prepare_seat(factory: Factory, served: Served, seat: Seat, joint: Joint, und
         dependencies,
         aliases=seat.gate.make(instance, served.interface.function_names),
         taken=frozenset({*dependencies, *served.interface.method_names}),
+        trial=trial,
     )
 
 

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from lcr.errors import LcrError, in_words
+from lcr.model.interface import PYTHON
 from lcr.replacement.prepare import Prepared
-from lcr.replacement.state import Migration, attributes, empty, export_state, import_state, migrate, size_of
+from lcr.replacement.state import Migration, attributes, empty, export_state, exports, import_state, migrate, size_of
 from lcr.undo import undoing
 
 _TRIES = 5
@@ -23,6 +24,11 @@ def rehearse(
     Nobody is held meanwhile. Raises :class:`LcrError` when a hook changes what is inside the state that it is given.
     """
     seat = prepared.seat
+    if seat.slot.interface.abi != PYTHON and exports(seat.instance):
+        return 0, (
+            f"the state was not rehearsed: {seat.slot.interface} is in C, which exports it only while nobody is inside. The "
+            f"replacement itself tries it in a child process before anything takes it over here",
+        )
     copied = _Copy()
     state = copied.of(export_state(seat.instance, seat.dependencies), "the state")
     inside = _shape(state, copied.made())

@@ -159,6 +159,8 @@ class Replacement:
                 self._exchange(undo)
                 running = [[] for _ in old]
         self._not_undone.clear()
+        for change in self._changes:
+            change.end_trials()
         return [(change, each, aliases) for (change, each), aliases in zip(old, running, strict=True)]
 
     def _exchange(self, undo: ExitStack) -> None:

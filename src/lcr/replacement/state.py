@@ -16,6 +16,7 @@ from collections.abc import (
 from typing import Any
 
 from lcr.errors import LcrError
+from lcr.model.component import NOT_STATE
 from lcr.runtime.construct import call_hook, has_hook
 
 Migration = Callable[[Any], Any]
@@ -27,14 +28,18 @@ def is_a(value: object, *types: type) -> bool:
 
 
 def attributes(instance: object, dependencies: Mapping[str, object]) -> dict[str, Any]:
-    """Return the attributes of an instance, those in ``__slots__`` included, less its dependencies; by reference."""
+    """Return the attributes of an instance, those in ``__slots__`` included, less its dependencies; by reference.
+
+    What a component in C is to its own instance alone, such as a pointer, is none.
+    """
     found = dict(getattr(instance, "__dict__", {}))
     for name in _slots(type(instance)):
         try:
             found[name] = object.__getattribute__(instance, name)
         except AttributeError:  # a slot that was never set is no state
             continue
-    return {name: value for name, value in found.items() if name not in dependencies}
+    own = getattr(type(instance), NOT_STATE, ())
+    return {name: value for name, value in found.items() if name not in dependencies and name not in own}
 
 
 def _slots(cls: type) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -17,13 +18,15 @@ def runs_foreign_code(prepared: Prepared, steps: Sequence[tuple[str, Migration]]
     return own or bool(steps)
 
 
-def transfer(prepared: Prepared, steps: Sequence[tuple[str, Migration]], undo: ExitStack) -> int:
-    """Move the state of one seat; return how many entries.
+def transfer(prepared: Prepared, steps: Sequence[tuple[str, Migration]], deadline: float, undo: ExitStack) -> int:
+    """Move the state of one seat, at most until ``deadline`` (monotonic) where it is tried elsewhere; return how many entries.
 
     ``undo`` takes off the new instance whatever came to it, so that its destructor cannot touch what is the old one's.
     """
     seat = prepared.seat
     state = migrate(export_state(seat.instance, seat.dependencies), steps)
+    if prepared.trial is not None:  # for half of what is left: here it takes as long once more
+        prepared.trial.import_state(state, (deadline - time.monotonic()) / 2)
     before = attributes(prepared.instance, prepared.dependencies)
     undoing(undo, empty, prepared.instance, prepared.dependencies, before)
     import_state(prepared.instance, state, prepared.taken)

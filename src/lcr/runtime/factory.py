@@ -57,7 +57,7 @@ class Factory:
         with self._registry.lock:
             offers = self._registered.setdefault(name, [])
             if any(other.interface.version == version for other in offers):
-                raise Refused(f"cannot register {offer.interface}: a class with this name and version is registered.")
+                raise Refused(f"cannot register {offer.interface}: something with this name and version is registered.")
             offers.append(offer)
 
     # -- what the resolver looks at -----------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from lcr.loaders.python import LoadedModule, load
+from lcr.loaders.loading import Loaded, load
+from lcr.loaders.native import Natives
 from lcr.loaders.source import Bundle
 
 _numbers = itertools.count(1)  # of all hosts together: the names of modules are the process's
@@ -20,33 +21,34 @@ class Shelf:
     nobody else is given before it is committed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, natives: Natives | None = None) -> None:
+        self._natives = natives or Natives()
         self._lock = threading.Lock()
-        self._users: dict[LoadedModule, int] = {}
-        self._unproved: set[LoadedModule] = set()
+        self._users: dict[Loaded, int] = {}
+        self._unproved: set[Loaded] = set()
 
-    def take(self, bundle: Bundle, *, fresh: bool = False) -> LoadedModule:
+    def take(self, bundle: Bundle, *, fresh: bool = False) -> Loaded:
         """Return a module executed from these bytes, with one more user. Undo: :meth:`give_back`."""
         with self._lock:
             found = None if fresh else self._latest(bundle)
             if found is not None:
                 self._users[found] += 1
                 return found
-        loaded = load(bundle, next(_numbers))  # the author's code runs: not under the lock
+        loaded = load(bundle, next(_numbers), self._natives, is_candidate=fresh)  # the author's code runs: not under the lock
         with self._lock:
             self._users[loaded] = 1
             if fresh:
                 self._unproved.add(loaded)
         return loaded
 
-    def _latest(self, bundle: Bundle) -> LoadedModule | None:
+    def _latest(self, bundle: Bundle) -> Loaded | None:
         key = (bundle.source.text, bundle.sha)
         for loaded in reversed(self._users):
             if (loaded.bundle.source.text, loaded.bundle.sha) == key and loaded not in self._unproved:
                 return loaded
         return None
 
-    def approve(self, loaded: LoadedModule) -> None:
+    def approve(self, loaded: Loaded) -> None:
         """Let a fresh module be shared from now on: what it was loaded for is committed."""
         with self._lock:
             self._unproved.discard(loaded)
@@ -60,19 +62,19 @@ class Shelf:
         with self._lock:
             return any(f"{module}.".startswith(f"{loaded.name}.") for loaded in self._users)
 
-    def keep(self, loaded: LoadedModule) -> None:
+    def keep(self, loaded: Loaded) -> None:
         """Count one more user of a module that has one. Undo: :meth:`give_back`."""
         with self._lock:
             self._users[loaded] += 1
 
-    def held(self, loaded: LoadedModule | None) -> Callable[[], None]:
+    def held(self, loaded: Loaded | None) -> Callable[[], None]:
         """Count one more user; return what counts it off again."""
         if loaded is None:
             return lambda: None
         self.keep(loaded)
         return partial(self.give_back, loaded)
 
-    def give_back(self, loaded: LoadedModule) -> None:
+    def give_back(self, loaded: Loaded) -> None:
         """Count one user less; unload the module with its last."""
         with self._lock:
             self._users[loaded] -= 1

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lcr.loaders.python import LoadedModule
+from lcr.loaders.loading import Loaded
 from lcr.loaders.source import Offer
 from lcr.model.interface import Interface
 from lcr.model.version import Version
@@ -21,7 +21,7 @@ class Served:
     interface: Interface
     cls: type
     offer: Offer
-    loaded: LoadedModule | None  # None: a class registered in the program itself
+    loaded: Loaded | None  # None: a class registered in the program itself
 
     @property
     def source(self) -> str:

@@ -1,0 +1,137 @@
+"""Instances of native components: what their Python classes have in common, for each of the two kinds of library.
+
+A native component is a Python class like any other as soon as it is loaded: its constructor calls the C constructor, its
+methods the C functions. So the gate, the replacement and everything else need to know nothing of C.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lcr.errors import LcrError
+from lcr.model.component import NOT_STATE
+from lcr.native.callbacks import take_refusal
+from lcr.native.context import for_c
+from lcr.native.foreign import ffi
+from lcr.native.pending import raise_pending
+from lcr.native.services import Services, why
+from lcr.native.state import NativeState
+from lcr.native.world import Here, World
+
+_POINTER, _WRITER = ffi.typeof("void **"), ffi.typeof("struct lcr_writer *")
+_WRITE = dict(_WRITER.item.fields)["write"].type
+
+
+class OriginalInstance:
+    """An instance of an interface of the original's kind: it has a context, and no state that anybody could take out."""
+
+    _lcr_label: ClassVar[str]
+    _lcr_world: ClassVar[World]
+    _lcr_constructor: ClassVar[Any]  # a C function; a null pointer where there is none
+    _lcr_destructor: ClassVar[Any]
+
+    def __init__(self, context: object = None) -> None:
+        self._lcr_context = for_c(context)
+        with Here(self._lcr_world, self._lcr_label):
+            take_refusal()
+            result = self._lcr_constructor(self._lcr_context.pointer) if self._lcr_constructor else 0
+        raise_pending()
+        if result:
+            said = take_refusal()
+            raise LcrError(f"its constructor returned {result}{f': {said}' if said else ''}")
+
+    def retire(self) -> None:
+        """Run the C destructor, with the context that the constructor had."""
+        if self._lcr_destructor:
+            with Here(self._lcr_world, self._lcr_label):
+                self._lcr_destructor(self._lcr_context.pointer)
+            raise_pending()
+
+    destruct = retire
+
+
+class OwnInstance:
+    """An instance of an interface that ``lcr_component.h`` describes."""
+
+    _lcr_label: ClassVar[str]
+    _lcr_world: ClassVar[World]
+    _lcr_constructor: ClassVar[Any]
+    _lcr_destructor: ClassVar[Any]
+    _lcr_exports: ClassVar[Any]
+    _lcr_imports: ClassVar[Any]
+    _lcr_tests: ClassVar[Any]
+    _lcr_schema: ClassVar[int]
+
+    def __init__(self, context: object = None) -> None:
+        given, made = for_c(context), ffi.new(_POINTER)
+        self._lcr_services = Services(self._lcr_world, self._lcr_label)
+        try:
+            result = self._lcr_constructor(self._lcr_services.struct, given.pointer, given.size, made)
+            raise_pending()
+            if result:
+                raise why(result, self._lcr_services, "its constructor")
+        except BaseException:
+            self._lcr_services.close()
+            raise
+        self._lcr_self = made[0]
+
+    def retire(self) -> None:
+        """Run the C destructor, and release what the component has left referenced."""
+        if self._lcr_destructor:
+            self._lcr_destructor(self._lcr_self)
+        left = self._lcr_services.close()
+        raise_pending()
+        if left:
+            raise LcrError("; ".join(left))
+
+    destruct = retire
+
+
+def export_state(self: OwnInstance) -> NativeState:
+    """Have C write its state, and return it."""
+    found: list[bytes] = []
+
+    def write(_: Any, data: Any, size: int) -> int:
+        found.append(bytes(ffi.buffer(data, size)))
+        return 0
+
+    call = ffi.callback(_WRITE, write, error=-1)
+    writer = ffi.new(_WRITER, {"size": ffi.sizeof(_WRITER.item), "write": call})
+    self._lcr_services.last_error = ""
+    result = self._lcr_exports(self._lcr_self, writer)
+    raise_pending()
+    if result:
+        raise why(result, self._lcr_services, "state_export")
+    return NativeState(self._lcr_schema, b"".join(found))
+
+
+def import_state(self: OwnInstance, state: object) -> None:
+    """Have C take over a state that a native component exported, or bytes of its own schema."""
+    if state is None:
+        return
+    if isinstance(state, bytes):
+        state = NativeState(self._lcr_schema, state)
+    if not isinstance(state, NativeState):
+        raise LcrError(
+            f"a component in C takes over bytes, and the state is a {type(state).__name__}: give the version in Python an "
+            f"export_state that returns bytes in the form that state_import of {self._lcr_label} reads"
+        )
+    self._lcr_services.last_error = ""
+    result = self._lcr_imports(self._lcr_self, state.schema, state.data, len(state.data))
+    raise_pending()
+    if result:
+        raise why(result, self._lcr_services, f"state_import of schema {state.schema}")
+
+
+def self_test(self: OwnInstance) -> None:
+    """Have C look whether it works."""
+    self._lcr_services.last_error = ""
+    result = self._lcr_tests(self._lcr_self)
+    raise_pending()
+    if result:
+        raise why(result, self._lcr_services, "self_test")
+
+
+OWN_ATTRIBUTES = ("_lcr_self", "_lcr_services", "_lcr_context")
+setattr(OriginalInstance, NOT_STATE, OWN_ATTRIBUTES)
+setattr(OwnInstance, NOT_STATE, OWN_ATTRIBUTES)

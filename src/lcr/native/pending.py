@@ -1,0 +1,49 @@
+"""Exceptions on their way through C: raised by Python that C called, and again where Python called that C.
+
+C has no exceptions. What Python raises below a C function would be lost, or printed; here it is kept until the C function
+returns to its own Python caller on the same thread, and is raised there.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+
+PENDING: dict[int, BaseException] = {}  # by thread; looked at after each call of C that may have called Python
+
+
+def pend(error: BaseException, what: str) -> None:
+    """Keep an exception for the Python caller of the C function that this thread is in; without one, report it.
+
+    The first one is kept: what comes after it is mostly its consequence.
+    """
+    below = sys._getframe(2)
+    if below.f_back is None:  # a thread that C made: nobody is there to be told but who looks after the process
+        report(error, what)
+    else:
+        PENDING.setdefault(get_ident(), error)
+
+
+def report(error: BaseException, what: str) -> None:
+    """Hand an exception to ``sys.unraisablehook``, as the interpreter does with those that nobody can be told."""
+    args = (type(error), error, error.__traceback__, f"Exception ignored in {what}, called by C", None)
+    sys.unraisablehook(_Unraisable(*args))  # type: ignore[arg-type]
+
+
+class _Unraisable:
+    def __init__(self, kind: type, value: BaseException, traceback: object, message: str, thing: object) -> None:
+        self.exc_type, self.exc_value, self.exc_traceback = kind, value, traceback
+        self.err_msg, self.object = message, thing
+
+
+def take() -> BaseException | None:
+    """Return what this thread's C has not told, and forget it."""
+    return PENDING.pop(get_ident(), None)
+
+
+def raise_pending() -> None:
+    """Raise what this thread's C has not told, if there is anything."""
+    error = take()
+    if error is not None:
+        raise error
+    return None

@@ -1,0 +1,79 @@
+"""C function pointers that call Python: how a C component uses an interface, whoever serves it and whatever it is made in.
+
+Behind each is a function of a handle, so a call from C goes through the gate like any other: it is counted, it waits while
+a replacement is under way, and it never goes stale.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lcr.native.foreign import ffi
+from lcr.native.pending import pend
+from lcr.native.signature import CFunction
+
+
+class Thunks:
+    """C function pointers for functions of one handle, valid as long as this object lives."""
+
+    def __init__(self, foreign: Any, handle: Any, functions: Sequence[CFunction], names: Sequence[str]) -> None:
+        self._made = [
+            _thunk(foreign, getattr(handle, name), function) for name, function in zip(names, functions, strict=True)
+        ]
+        self.table = ffi.new("void *[]", [ffi.cast("void *", made) for made in self._made] or 1)
+
+
+def _thunk(foreign: Any, function: Callable[..., Any], declared: CFunction) -> Any:
+    arguments = [_FROM_C.get(parameter.convert, _as_it_is) for parameter in declared.parameters]
+    result = _Result(declared)
+    what = f"{declared.name}()"
+    error = result.for_error()
+
+    def call(*given: Any) -> Any:
+        try:
+            return result.for_c(function(*(take(each) for take, each in zip(arguments, given, strict=True))))
+        except BaseException as failure:
+            pend(failure, what)
+            return error
+
+    return foreign.callback(declared.pointer(), call)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _bytes(value: Any) -> bytes | None:
+    return bytes(ffi.string(value)) if value else None
+
+
+def _str(value: Any) -> str | None:
+    return bytes(ffi.string(value)).decode() if value else None
+
+
+_FROM_C: Mapping[str, Callable[[Any], Any]] = {"bytes": _bytes, "str": _str}
+
+
+class _Result:
+    """Makes what Python returned into what C expects; a text stays valid until the thread calls the function again."""
+
+    def __init__(self, declared: CFunction) -> None:
+        self._is_void = declared.result == "void"
+        self._is_text = declared.convert in ("bytes", "str")
+        self._is_pointer = "*" in declared.result
+        self._last = threading.local()  # what each thread was given last
+
+    def for_error(self) -> Any:
+        return None if self._is_void else ffi.NULL if self._is_text or self._is_pointer else 0
+
+    def for_c(self, value: Any) -> Any:
+        if self._is_void:
+            return None
+        if not self._is_text:
+            return value
+        if value is None:
+            return ffi.NULL
+        self._last.text = ffi.new("char[]", value.encode() if isinstance(value, str) else value)
+        return self._last.text

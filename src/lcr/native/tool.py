@@ -1,0 +1,122 @@
+"""What an author of components in C is helped with: describing a library, declaring its functions, building one anew."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcr.errors import Refused
+from lcr.native.blueprint import Blueprint
+from lcr.native.declaration import write_h, write_pyi
+from lcr.native.elf import this_machine
+from lcr.native.inside import nowhere
+from lcr.native.library import Described, Libraries
+from lcr.native.shim import shim
+
+ROOM = Path(__file__).parent
+BESIDE = (".pyi", ".h")
+CFLAGS = ("-fPIC", "-fvisibility=hidden")
+CXXFLAGS = ("-fvisibility-inlines-hidden", "-fno-gnu-unique")  # the last one only g++ knows, which alone needs it
+LDFLAGS = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wl,-z,defs", "-Wl,-z,noexecstack")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One interface of a library, for a person."""
+
+    name: str
+    version: str
+    abi: str  # "original" | "lcr"
+    scope: str
+    schema: int
+    replaces: str
+    requires: tuple[str, ...]
+    functions: tuple[str, ...]  # with their C signatures, where these are declared
+    is_declared: bool
+    is_sure: bool  # whether the number of functions is known
+
+
+def describe(path: Path) -> tuple[Described, tuple[Offered, ...]]:
+    """Describe a library without loading it into this process. Raises :class:`Refused` when there is no such file."""
+    libraries = Libraries(nowhere(is_trial=True))
+    try:
+        beside = (path, *(path.with_suffix(suffix) for suffix in BESIDE))
+        files = {each.name: each.read_bytes() for each in beside if each == path or each.is_file()}
+        found = libraries.describe(path.name, files, "0" * 16, ())
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror or error}.") from error
+    finally:
+        libraries.close()
+    return found, tuple(_offered(blueprint) for blueprint, _ in found.blueprints)
+
+
+def _offered(blueprint: Blueprint) -> Offered:
+    table = blueprint.table
+    replaces = table.replaces if isinstance(table.replaces, str) else ", ".join(map(str, table.replaces or ()))
+    declared = blueprint.declared
+    return Offered(
+        name=table.name,
+        version=str(table.version),
+        abi=table.abi,
+        scope="reference" if table.per_reference else "shared",
+        schema=table.schema,
+        replaces=replaces,
+        requires=tuple(f"{name} {wanted or 'any'}" for name, wanted in table.requires),
+        functions=table.functions if declared is None else tuple(f"{f.name}: {f.signature}" for f in declared),
+        is_declared=declared is not None,
+        is_sure=table.is_sure,
+    )
+
+
+def stub(path: Path, *, header: bool = False) -> str:
+    """Return a first version of the declarations of a library's functions. Raises :class:`Refused` when it offers nothing."""
+    found, _ = describe(path)
+    if not found.blueprints:
+        raise Refused(f"{path} offers nothing that could be declared: {'; '.join(found.problems)}")
+    write = write_h if header else write_pyi
+    return write(
+        (blueprint.table.name, blueprint.table.version, blueprint.table.functions, blueprint.declared)
+        for blueprint, _ in found.blueprints
+    )
+
+
+def compiling(*, cxx: bool) -> str:
+    """Return what to compile a component with: in C, or in C++ with g++."""
+    return " ".join([f"-I{ROOM / 'include'}", *CFLAGS, *(CXXFLAGS if cxx else ())])
+
+
+def linking() -> str:
+    """Return what to link a component with."""
+    return " ".join(LDFLAGS)
+
+
+def new(name: str, folder: Path) -> tuple[Path, ...]:
+    """Write a component that builds with `make` into a new folder. Raises :class:`Refused`, and writes nothing, if it exists."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise Refused(f"{name!r} cannot be the name of a component in C: use small letters, digits and underscores.")
+    target = folder / name
+    templates = sorted((ROOM / "template").glob("*.in"))
+    try:
+        target.mkdir(parents=True)
+        return tuple(_written(template, target, name) for template in templates)
+    except FileExistsError as error:
+        raise Refused(f"{target} is there already. Nothing was written.") from error
+    except OSError as error:
+        raise Refused(f"{target} cannot be written: {error.strerror}.") from error
+
+
+def _written(template: Path, target: Path, name: str) -> Path:
+    text = template.read_text().replace("@NAME@", name).replace("@NAME_UPPER@", name.upper())
+    own = template.name.removesuffix(".in")
+    path = target / (f"{name}.c" if own == "component.c" else own)
+    path.write_text(text)
+    return path
+
+
+def write_shim(path: Path) -> None:
+    """Write the library with the original's symbols, for a program to link against. Raises :class:`Refused`."""
+    try:
+        path.write_bytes(shim(this_machine()))
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}.") from error

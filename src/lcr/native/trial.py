@@ -1,0 +1,28 @@
+"""A trial: the candidate in a process of its own, constructed and tested, where it takes over each state before the host does."""
+
+from __future__ import annotations
+
+from lcr.errors import LcrError
+from lcr.native.children import Child, Died, told
+from lcr.native.jobs import Import
+from lcr.native.state import NativeState
+
+
+class Trial:
+    """A candidate that has been constructed in a child process and waits there. Undo: :meth:`close`."""
+
+    def __init__(self, child: Child, label: str, *, imports: bool) -> None:
+        self._child, self._label, self._imports = child, label, imports
+
+    def import_state(self, state: object, timeout: float) -> None:
+        """Have it take over a state there. Raises :class:`LcrError` when it fails, dies or takes longer."""
+        if not self._imports or not isinstance(state, NativeState):
+            return
+        try:
+            told(self._child.ask(Import(state.schema, state.data), timeout), "in the trial")
+        except Died as died:
+            raise LcrError(f"{self._label} was given the state in a child process first, and {died}") from died
+
+    def close(self) -> None:
+        """End the process; a second time does nothing."""
+        self._child.close()
