@@ -187,9 +187,20 @@ struct head {
 	uint64_t used;
 };
 
-static int export_state(void *self, const struct lcr_writer *writer)
+/* Writes the older form, for going back to version 1.0. */
+static int export_pairs(const struct counter *counter, const struct lcr_writer *writer)
 {
-	const struct counter *counter = self;
+	for (size_t at = 0; at < counter->used; at++) {
+		const struct pair pair = {counter->keys[at], counter->counts[at]};
+
+		if (writer->write(writer->to, &pair, sizeof pair))
+			return -1;
+	}
+	return 0;
+}
+
+static int export_columns(const struct counter *counter, const struct lcr_writer *writer)
+{
 	const struct head head = {counter->total, counter->used};
 	const size_t size = counter->used * sizeof *counter->keys;
 
@@ -200,6 +211,11 @@ static int export_state(void *self, const struct lcr_writer *writer)
 	if (writer->write(writer->to, counter->keys, size))
 		return -1;
 	return writer->write(writer->to, counter->counts, size);
+}
+
+static int export_state(void *self, const struct lcr_writer *writer)
+{
+	return writer->schema == 1 ? export_pairs(self, writer) : export_columns(self, writer);
 }
 
 static int import_pairs(struct counter *counter, const char *data, size_t size)
@@ -278,6 +294,7 @@ static const struct lcr_interface counter_interface = {
 	.state_export = export_state,
 	.state_import = STATE_IMPORT,
 	.self_test = SELF_TEST,
+	.schema_writes = 1,
 };
 
 static const struct lcr_interface *const interfaces[] = {&counter_interface};

@@ -196,6 +196,8 @@ const lcr_interface counter_interface = {
 	.state_export = export_state,
 	.state_import = import_state,
 	.self_test = self_test,
+	.schema_writes = 0,
+	.reserved = 0,
 };
 
 const lcr_interface *const interfaces[] = {&counter_interface};

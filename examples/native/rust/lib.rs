@@ -21,7 +21,7 @@ pub struct Services {
 #[repr(C)]
 pub struct Writer {
     size: u32,
-    reserved: u32,
+    schema: u32,
     to: *mut c_void,
     write: extern "C" fn(to: *mut c_void, data: *const c_void, size: usize) -> c_int,
 }

@@ -19,6 +19,7 @@ from lcr.native.c_text import WHAT_TYPES, Unreadable, joined, not_known, parsed,
 _VARIADIC = (
     "it takes `...`, so nobody knows before a call what is passed: wrap it in a C function with fixed parameters"
 )
+_LONGEST = 4000  # characters of the parameters of one function
 _NOT_IN_A_TYPE = "\"'#\\{};:=@"
 
 
@@ -146,6 +147,8 @@ class Types:
             return self.spelled(node.type, f"{inner}[{self._length(node.dim)}]", const)
         if isinstance(node, c_ast.FuncDecl):
             listed = ", ".join(self.parameter(each) for each in self.parameters(node))
+            if len(listed) > _LONGEST:  # typedefs of typedefs may double it with each
+                raise Unreadable("its type is too long when it is written out")
             return self.spelled(node.type, f"{inner}({listed or 'void'})")
         const = const or "const" in node.quals
         return joined(("const " if const else "") + self._base(node), inner)
@@ -164,8 +167,12 @@ class Types:
                 raise Unreadable(_VARIADIC)
             if isinstance(each, c_ast.ID):
                 raise Unreadable(not_known(f"`{each.name}`"))
-        is_none = len(listed) == 1 and listed[0].name is None and self.parameter(listed[0], may_be_void=True) == "void"
+        is_none = len(listed) == 1 and listed[0].name is None and self._is_void(listed[0].type)
         return [] if is_none else listed
+
+    def _is_void(self, node: Any) -> bool:
+        found, _ = self.resolved(node)
+        return isinstance(found, c_ast.TypeDecl) and getattr(found.type, "names", None) == ["void"]
 
     def parameter(self, node: Any, *, may_be_void: bool = False) -> str:
         """Return the text of a parameter's type, or a result's: arrays and functions are pointers, ``const`` counts inside."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from lcr.model.component import ABI, interface, is_handles_own, requires
@@ -134,6 +134,8 @@ def _declared(table: Table, names: tuple[str, ...]) -> Callable[[type], type]:
 def _hooks(table: Table, kind: Any) -> Iterator[tuple[str, Any]]:
     if table.hooks.exports:
         yield "export_state", kind.export_state
+        for schema in range(table.writes, table.schema):
+            yield f"migrate_{table.schema}_to_{schema}", staticmethod(partial(_written_in, schema))
     if table.hooks.imports:
         yield "import_state", kind.import_state
         for schema in range(table.oldest, table.schema):
@@ -141,6 +143,10 @@ def _hooks(table: Table, kind: Any) -> Iterator[tuple[str, Any]]:
             yield f"migrate_{schema}_to_{table.schema}", staticmethod(_as_it_is)
     if table.hooks.tests:
         yield "self_test", kind.self_test
+
+
+def _written_in(schema: int, state: Any) -> Any:
+    return state.written_in(schema)
 
 
 def _as_it_is(state: Any) -> Any:

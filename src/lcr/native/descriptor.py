@@ -21,6 +21,7 @@ _ABI, _INTERFACES, _INTERFACE_COUNT, _COMPONENT_SIZE = 4, 16, 24, 32
 _FLAGS, _NAME, _VERSION, _REPLACES, _SCHEMA, _OLDEST = 4, 8, 16, 24, 32, 36
 _FUNCTIONS, _FUNCTION_COUNT, _REQUIREMENTS, _REQUIREMENT_COUNT = 40, 48, 56, 64
 _CONSTRUCTOR, _DESTRUCTOR, _EXPORT, _IMPORT, _SELF_TEST = 72, 80, 88, 96, 104
+_WRITES = 112
 _LEAST = _CONSTRUCTOR + 8  # of an interface that could be constructed
 _FUNCTION_SIZE, _REQUIREMENT_SIZE = 24, 16
 _MOST = 4096  # functions, interfaces or requirements: more is a broken descriptor
@@ -108,6 +109,7 @@ def _table(image: Image, place: int, at: int) -> Table:
         signatures=tuple(signature for _, signature in functions),
         schema=schema,
         oldest=number(image, at + _OLDEST, 4) or schema,
+        writes=(number(image, at + _WRITES, 4) if size >= _WRITES + 4 else 0) or schema,
         per_reference=bool(flags & PER_REFERENCE),
         concurrent=bool(flags & CONCURRENT),
         hooks=Hooks(bool(exports), bool(imports), bool(_field(image, at, size, _SELF_TEST))),

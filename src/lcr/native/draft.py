@@ -17,55 +17,26 @@ _EXACT = {"int": "int", "double": "float", "_Bool": "bool", "void": "None"}
 _WHOLE = re.compile(
     r"(un)?signed\b|(u?int(_least|_fast)?\d+|u?intptr|u?intmax|ptrdiff|s?size)_t$|(short|long)( long)?$|enum "
 )
-_C_KEYWORDS = (
-    *(
-        "auto",
-        "bool",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-    ),
-    *(
-        "false",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-    ),
-    *("sizeof", "static", "struct", "switch", "true", "typedef", "union", "unsigned", "void", "volatile", "while"),
+_C_KEYWORDS = re.findall(
+    r"\w+",
+    "auto bool break case char const continue default do double else enum extern false float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch true typedef union unsigned void volatile while",
 )
+_IN_A_STUB = ("Annotated", "Any", "Protocol", "lcr")
 
 
 def write_pyi(interfaces: Iterable[Known]) -> str:
     """Return a first version of a ``.pyi`` file that declares interfaces in Python's words."""
-    classes, body = _Names(keyword.kwlist), list[str]()
+    classes, body = _Names([*keyword.kwlist, *_IN_A_STUB]), list[str]()
     for name, version, names, functions in interfaces:
         own = classes.take(name if name not in classes else f"{name}_{version}")
         body += ["", "", f"@lcr.interface({_quoted(name)}, version={_literal(version)})", f"class {own}(Protocol):"]
         body += [f"    {line}" for line in _methods(names, functions)] or ["    pass"]
-    needed = [
-        each for each in ("Annotated", "Any", "Protocol") if any(re.search(rf"\b{each}\b", line) for line in body)
-    ]
+    text = "\n".join(body)
+    needed = [each for each in _IN_A_STUB[:-1] if re.search(rf"\b{each}\b", text)]
     head = ['"""The C functions of the library beside this file. lcr reads it, and never runs it."""', ""]
-    return "\n".join(
-        [*head, *([f"from typing import {', '.join(needed)}", ""] if needed else []), "import lcr", *body, ""]
-    )
+    imports = [f"from typing import {', '.join(needed)}", ""] if needed else []
+    return "\n".join([*head, *imports, "import lcr", *body, ""])
 
 
 def write_h(interfaces: Iterable[Known], cdef: str = "") -> str:

@@ -99,6 +99,28 @@ def _link_map(handle: int) -> _LinkMap:
     return found.contents
 
 
+def file_at(address: int) -> str:
+    """Return the file that is mapped at an address, as the kernel calls it: the loader only knows what it was opened as."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            span, _, _, _, _, *name = line.rstrip("\n").split(maxsplit=5)
+            start, end = (int(each, 16) for each in span.split("-"))
+            if start <= address < end and name:
+                return name[0]
+    raise ValueError(f"what is at {address:#x} is in no file")
+
+
+def file_known_as(name: str) -> str | None:
+    """Return the file of the library that the loader would take for a name; None when it has to look for one."""
+    handle = _dl.dlopen(name.encode(), os.RTLD_LAZY | os.RTLD_NOLOAD)
+    if not handle:
+        return None
+    try:
+        return file_at(_link_map(handle).dynamic)
+    finally:
+        _dl.dlclose(handle)
+
+
 # -- libraries ----------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ struct lcr_services {
         void (**functions)(void), uint64_t *handle);
     int (*release)(void *host, uint64_t handle);
 };
-struct lcr_writer { uint32_t size; uint32_t reserved; void *to; int (*write)(void *to, const void *data, size_t size); };
+struct lcr_writer { uint32_t size; uint32_t schema; void *to; int (*write)(void *to, const void *data, size_t size); };
 typedef int (*lcr_constructor)(const struct lcr_services *, const void *, size_t, void **);
 typedef void (*lcr_destructor)(void *);
 typedef int (*lcr_state_export)(void *, const struct lcr_writer *);

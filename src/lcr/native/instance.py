@@ -6,6 +6,7 @@ methods the C functions. So the gate, the replacement and everything else need t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from lcr.errors import LcrError
@@ -87,8 +88,9 @@ class OwnInstance:
     destruct = retire
 
 
-def export_state(self: OwnInstance) -> NativeState:
-    """Have C write its state, and return it."""
+def export_state(self: OwnInstance, schema: int = 0) -> NativeState:
+    """Have C write its state, in its own schema or in an older one, and return it."""
+    schema = schema or self._lcr_schema
     found: list[bytes] = []
 
     def write(_: Any, data: Any, size: int) -> int:
@@ -96,13 +98,13 @@ def export_state(self: OwnInstance) -> NativeState:
         return 0
 
     call = ffi.callback(_WRITE, write, error=-1)
-    writer = ffi.new(_WRITER, {"size": ffi.sizeof(_WRITER.item), "write": call})
+    writer = ffi.new(_WRITER, {"size": ffi.sizeof(_WRITER.item), "schema": schema, "write": call})
     self._lcr_services.last_error = ""
     result = self._lcr_exports(self._lcr_self, writer)
     raise_pending()
     if result:
-        raise why(result, self._lcr_services, "state_export")
-    return NativeState(self._lcr_schema, b"".join(found))
+        raise why(result, self._lcr_services, f"state_export of schema {schema}")
+    return NativeState(schema, b"".join(found), partial(export_state, self))
 
 
 def import_state(self: OwnInstance, state: object) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from lcr.errors import LcrError
@@ -209,10 +210,10 @@ class IsolatedInstance:
     destruct = retire
 
 
-def export_state(self: IsolatedInstance) -> NativeState:
-    """Have C write its state there, and return it."""
-    found = self._lcr_remote.order(Order("export_state"))
-    return NativeState(found.schema, found.data)
+def export_state(self: IsolatedInstance, schema: int = 0) -> NativeState:
+    """Have C write its state there, in its own schema or in an older one, and return it."""
+    found = self._lcr_remote.order(Order("export_state", schema))
+    return NativeState(found.schema, found.data, partial(export_state, self))
 
 
 def import_state(self: IsolatedInstance, state: object) -> None:

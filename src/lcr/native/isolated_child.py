@@ -58,7 +58,7 @@ def _carried_out(instance: Any, order: Order | Import) -> Outcome:
         if isinstance(order, Import):
             instance.import_state(NativeState(order.schema, order.data))
             return Outcome()
-        found = getattr(instance, order.what)()
+        found = getattr(instance, order.what)(*([order.schema] if order.schema else []))
         return Outcome(schema=found.schema, data=found.data) if isinstance(found, NativeState) else Outcome()
     except LcrError as error:
         return Outcome(str(error))

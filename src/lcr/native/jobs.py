@@ -50,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, tag=True):
     """Have an instance that runs in a process of its own do something: one of its hooks."""
 
     what: str  # "export_state" | "self_test" | "destruct"
+    schema: int = 0  # to export in; 0: its own
 
 
 class Outcome(msgspec.Struct, frozen=True, tag=True):

@@ -19,7 +19,7 @@ from lcr.native.descriptor import SYMBOL, tables
 from lcr.native.dynamic import Registrations
 from lcr.native.elf import Elf, objections, read_elf
 from lcr.native.jobs import Construct, Describe
-from lcr.native.linked import Linked
+from lcr.native.linked import Linked, read_linked
 from lcr.native.loading import Components, load_components
 from lcr.native.opened import REFERENCE, REGISTERED_NOTHING, may_register
 from lcr.native.retired import Retired
@@ -149,7 +149,12 @@ class Libraries:
     def linked(self) -> tuple[tuple[tuple[Path, type], ...], tuple[tuple[Path, str], ...]]:
         """Return the classes of what has registered itself in this process since the last time, and what is wrong there."""
         classes, problems = list[tuple[Path, type]](), list[tuple[Path, str]]()
-        for path, elf, found in self._linked.news():
+        for called, base, addresses in self._linked.news():
+            try:
+                path, elf, found = read_linked(base, addresses)
+            except (OSError, ValueError) as error:
+                problems.append((called, f"it has registered components and cannot be read: {error}"))
+                continue
             beside = [each for suffix in (".pyi", ".h") if (each := path.with_suffix(suffix)).is_file()]
             said = read_declarations({each.name: each.read_bytes() for each in beside})
             problems += [(path, text) for text in said.problems]
@@ -169,7 +174,8 @@ class Libraries:
     def try_out(self, path: Path, blueprint: Blueprint, context: object, timeout: float) -> Trial:
         """Have a candidate constructed and tested in a child process. Raises :class:`LcrError` when it fails or dies."""
         child = self._construct(path, blueprint, context, timeout, is_trial=True)
-        return Trial(child, blueprint.label, imports=blueprint.table.hooks.imports)
+        table = blueprint.table
+        return Trial(child, blueprint.label, table.schema, imports=table.hooks.imports)
 
     def start(self, path: Path, blueprint: Blueprint, context: object) -> Child:
         """Construct an instance in a process of its own, which serves from there."""

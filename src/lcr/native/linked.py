@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lcr.native import original
 from lcr.native.copies import is_copy
-from lcr.native.dynamic import Registrations, owner_of
+from lcr.native.dynamic import Registrations, file_at, owner_of
 from lcr.native.elf import Elf, read_elf
 from lcr.native.opened import tables_of
 from lcr.native.table import Table
@@ -23,8 +23,8 @@ class Linked:
         self._lock = threading.Lock()
         self._seen = 0
 
-    def news(self) -> Iterator[Found]:
-        """Give what has registered itself since the last time: the file that it is in, and what it offers."""
+    def news(self) -> Iterator[tuple[Path, int, list[int]]]:
+        """Give what has registered itself since the last time, by file: its path and base, and where its components are."""
         shim = Registrations.find()
         if shim is None:
             return
@@ -35,18 +35,12 @@ class Linked:
             owner = owner_of(address)
             if owner is not None and not is_copy(owner[0]):
                 owned.setdefault(owner, []).append(address)
-        for (_, base), addresses in owned.items():
-            file = _file(addresses[0])
-            elf = read_elf(file.read_bytes(), may_be_program=True)
-            yield file, elf, tables_of(addresses, elf, base)
+        for (path, base), addresses in owned.items():
+            yield Path(path), base, addresses
 
 
-def _file(address: int) -> Path:
-    """Return the file that is mapped at an address: the dynamic loader calls a program by what it was started as."""
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            span, _, _, _, _, *name = line.split(maxsplit=5)
-            start, end = (int(each, 16) for each in span.split("-"))
-            if start <= address < end and name:
-                return Path(name[0].rstrip())
-    raise ValueError(f"what registered itself at {address:#x} is in no file")
+def read_linked(base: int, addresses: list[int]) -> Found:
+    """Return the file that components in memory come from, and what they offer. ValueError or OSError: it cannot be had."""
+    file = Path(file_at(addresses[0]))
+    elf = read_elf(file.read_bytes(), may_be_program=True)
+    return file, elf, tables_of(addresses, elf, base)

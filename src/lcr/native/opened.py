@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lcr.errors import LcrError
 from lcr.native import original
+from lcr.native.bound import bound_elsewhere
 from lcr.native.descriptor import SYMBOL
 from lcr.native.dynamic import Library, Registrations, open_library, owner_of, run_ctors
 from lcr.native.elf import Elf
@@ -43,6 +44,8 @@ def may_register(elf: Elf) -> bool:
 
 def open_components(path: Path, elf: Elf, shim: Registrations | None) -> Opened:
     """Load a library and find its components. Raises :class:`LcrError`; then what was loaded is closed again."""
+    if against := tuple(bound_elsewhere(elf)):
+        raise LcrError("; ".join(against))
     before = shim.count if shim is not None else 0
     library = open_library(path)
     # By the file's own address: dlsym would find one in what the library is linked against, too.

@@ -6,9 +6,12 @@ returns to its own Python caller on the same thread, and is raised there.
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import get_ident
+from types import FrameType
 
+_ROOM = os.path.dirname(__file__)
 PENDING: dict[int, BaseException] = {}  # by thread; looked at after each call of C that may have called Python
 
 
@@ -17,11 +20,18 @@ def pend(error: BaseException, what: str) -> None:
 
     The first one is kept: what comes after it is mostly its consequence.
     """
-    below = sys._getframe(2)
-    if below.f_back is None:  # a thread that C made: nobody is there to be told but who looks after the process
+    if _is_of_c():  # nobody is there to be told but who looks after the process
         report(error, what)
     else:
         PENDING.setdefault(get_ident(), error)
+
+
+def _is_of_c() -> bool:
+    """Tell whether C made this thread: then what C called is the outermost frame that there is."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        outermost, frame = frame, frame.f_back
+    return outermost.f_code.co_filename.startswith(_ROOM)
 
 
 def report(error: BaseException, what: str) -> None:

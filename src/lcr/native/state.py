@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lcr.errors import LcrError
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +15,10 @@ class NativeState:
 
     schema: int
     data: bytes
+    again: Callable[[int], NativeState] | None = field(default=None, compare=False, repr=False)  # in another schema
+
+    def written_in(self, schema: int) -> NativeState:
+        """Return the same state in an older schema, written anew by whoever exported it, while nobody is inside."""
+        if self.again is None:
+            raise LcrError(f"the state is written in schema {self.schema}, and nobody is there to write it in {schema}")
+        return self.again(schema)

@@ -38,7 +38,8 @@ class Table:
     signatures: tuple[str, ...] | None = None
     is_sure: bool = True
     schema: int = 1
-    oldest: int = 1
+    oldest: int = 1  # schema that it can import
+    writes: int = 1  # the oldest schema that it can export
     per_reference: bool = True
     concurrent: bool = False
     hooks: Hooks = Hooks()

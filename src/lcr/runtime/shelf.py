@@ -34,7 +34,8 @@ class Shelf:
             if found is not None:
                 self._users[found] += 1
                 return found
-        loaded = load(bundle, next(_numbers), self._natives, is_candidate=fresh)  # the author's code runs: not under the lock
+        # The author's code runs: not under the lock.
+        loaded = load(bundle, next(_numbers), self._natives, is_candidate=fresh)
         with self._lock:
             self._users[loaded] = 1
             if fresh:

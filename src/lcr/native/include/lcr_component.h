@@ -44,7 +44,7 @@ enum lcr_level { LCR_DEBUG = 10, LCR_INFO = 20, LCR_WARNING = 30, LCR_ERROR = 40
 /* Where a component writes its state to: write(to, data, size) as often as it likes. It returns 0, or -1 when it should stop. */
 struct lcr_writer {
 	uint32_t size;
-	uint32_t reserved;
+	uint32_t schema; /* to write it in: the interface's own, or an older one down to `schema_writes` */
 	void *to;
 	int (*write)(void *to, const void *data, size_t size);
 };
@@ -101,6 +101,10 @@ struct lcr_interface {
 
 	/* Looks whether it works: after the constructor, and again in the trial after the import. NULL: it has none. Returns 0. */
 	int (*self_test)(void *self);
+
+	/* The oldest schema that `state_export` can write, so that an older version can be gone back to; 0: only its own. */
+	uint32_t schema_writes;
+	uint32_t reserved;
 };
 
 /* What the library offers. */
