@@ -5,9 +5,11 @@ BIN    := $(VENV)/bin
 
 .PHONY: demo test test-all check lint types bench soak clean
 
+# The tests build components in C: with the compiler that is here, or with one that comes as a package.
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	command -v $${CC:-cc} c++ >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.ready

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 import tempfile
 import threading
 import weakref
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lcr.native.trial import Trial
     from lcr.native.world import World
 
+_MACHINES = ("x86_64", "aarch64")
 _REMEMBERED = 256  # libraries whose description is kept
 
 
@@ -46,6 +49,7 @@ class Natives:
         """All that has to do with libraries. Raises :class:`LcrError` where what it needs is not installed."""
         with self._lock:
             if self._libraries is None:
+                _refuse_other_platforms()
                 try:
                     from lcr.native.library import Libraries
                 except ImportError as error:
@@ -144,6 +148,15 @@ class Natives:
         self._lock = threading.Lock()
         if self._libraries is not None:
             self._libraries.renew()
+
+
+def _refuse_other_platforms() -> None:
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in _MACHINES:
+        raise LcrError(
+            f"components in C are loaded on Linux on {' and '.join(_MACHINES)}, and this is {sys.platform} on {machine}: "
+            f"here components are written in Python"
+        )
 
 
 def checked_isolation(given: Mapping[str, str] | None) -> Mapping[str, str]:

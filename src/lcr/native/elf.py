@@ -283,7 +283,7 @@ _UNIQUE = (
 _ORIGIN = (
     "it looks for libraries beside itself ($ORIGIN), but is loaded from a copy elsewhere: use an absolute run path"
 )
-_NEEDED = "it is linked with {}, which is a component itself: require that instead of linking with it"
+NEEDED = "it is linked with {}, which is a component itself: require that instead of linking with it"
 
 
 def objections(elf: Elf, siblings: Container[str] = ()) -> tuple[str, ...]:
@@ -298,4 +298,4 @@ def objections(elf: Elf, siblings: Container[str] = ()) -> tuple[str, ...]:
         (any("$ORIGIN" in each or "${ORIGIN}" in each for each in (*elf.runpath, *elf.needed)), _ORIGIN),
     )
     linked = (each for each in elf.needed if each in siblings or each.rpartition("/")[2] in siblings)
-    return (*(text for is_so, text in checks if is_so), *(_NEEDED.format(each) for each in linked))
+    return (*(text for is_so, text in checks if is_so), *(NEEDED.format(each) for each in linked))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lcr.errors import LcrError
 from lcr.native import original
-from lcr.native.bound import bound_elsewhere
+from lcr.native.bound import wrongly_bound
 from lcr.native.descriptor import SYMBOL
 from lcr.native.dynamic import Library, Registrations, open_library, owner_of, run_ctors
 from lcr.native.elf import Elf
@@ -44,7 +44,7 @@ def may_register(elf: Elf) -> bool:
 
 def open_components(path: Path, elf: Elf, shim: Registrations | None) -> Opened:
     """Load a library and find its components. Raises :class:`LcrError`; then what was loaded is closed again."""
-    if against := tuple(bound_elsewhere(elf)):
+    if against := tuple(wrongly_bound(elf)):
         raise LcrError("; ".join(against))
     before = shim.count if shim is not None else 0
     library = open_library(path)

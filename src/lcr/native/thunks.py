@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lcr.native.foreign import ffi
+from lcr.native.foreign import ffi, string
 from lcr.native.pending import pend
 from lcr.native.signature import CFunction
+
+_TEXT = ffi.typeof("char[]")
 
 
 class Thunks:
@@ -26,14 +28,16 @@ class Thunks:
 
 
 def _thunk(foreign: Any, function: Callable[..., Any], declared: CFunction) -> Any:
-    arguments = [_FROM_C.get(parameter.convert, _as_it_is) for parameter in declared.parameters]
-    result = _Result(declared)
+    takes = [_FROM_C.get(parameter.convert) for parameter in declared.parameters]
+    is_plain, result = not any(takes), _Result(declared)
     what = f"{declared.name}()"
-    error = result.for_error()
+    error, for_c = result.for_error(), result.for_c
 
     def call(*given: Any) -> Any:
         try:
-            return result.for_c(function(*(take(each) for take, each in zip(arguments, given, strict=True))))
+            if is_plain:  # said once more, because most are, and the rest takes as long as the call
+                return for_c(function(*given))
+            return for_c(function(*[take(each) if take else each for take, each in zip(takes, given, strict=True)]))
         except BaseException as failure:
             pend(failure, what)
             return error
@@ -41,16 +45,12 @@ def _thunk(foreign: Any, function: Callable[..., Any], declared: CFunction) -> A
     return foreign.callback(declared.pointer(), call)
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 def _bytes(value: Any) -> bytes | None:
-    return bytes(ffi.string(value)) if value else None
+    return string(value) if value else None
 
 
 def _str(value: Any) -> str | None:
-    return bytes(ffi.string(value)).decode() if value else None
+    return string(value).decode() if value else None
 
 
 _FROM_C: Mapping[str, Callable[[Any], Any]] = {"bytes": _bytes, "str": _str}
@@ -75,5 +75,5 @@ class _Result:
             return value
         if value is None:
             return ffi.NULL
-        self._last.text = ffi.new("char[]", value.encode() if isinstance(value, str) else value)
+        self._last.text = ffi.new(_TEXT, value.encode() if isinstance(value, str) else value)
         return self._last.text
