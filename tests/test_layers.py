@@ -26,25 +26,31 @@ LAYERS: dict[str, set[str]] = {
     "feed": {"model"},
     "config": {"errors", "model", "control"},
     "loaders": {"errors", "model"},
+    "native": {"errors", "model"},
     "runtime": {"errors", "undo", "model", "loaders"},
     "status": {"model", "loaders", "runtime"},
     "forked": set(),
+    "serving": {"errors"},
     "calls": {"model", "replacement", "runtime"},
     "replacement": {"errors", "undo", "model", "feed", "loaders", "runtime"},
     "control": {"errors", "model"},
-    "host": {"errors", "model", "feed", "loaders", "runtime", "status", "replacement", "calls", "forked"},
+    "host": {"errors", "model", "feed", "loaders", "runtime", "status", "replacement", "calls", "forked", "serving"},
     "executive": {"errors", "model", "config", "host"},
+    "ifact": {"errors", "host"},
     "cli": {"", "errors", "model", "control"},
     "__main__": {"cli"},
 }
 # What may be imported inside a function besides: it is needed when somebody asks for it, and not before.
 LAZILY: dict[str, set[str]] = {
-    "host": {"control"},
-    "cli": {"executive"},
+    "serving": {"control"},
+    "cli": {"executive", "native"},
+    "loaders": {"native"},
+    "runtime": {"native"},
 }
 # What may not even be imported inside a function, or for a type: the control side is handed what it controls.
 NEVER = {"control": {"", "host", "executive", "cli"}}
 OPTIONAL = {"starlette", "uvicorn", "click", "rich", "httpx", "sse_starlette", "msgspec", "anyio"}
+OPTIONAL |= {"cffi", "_cffi_backend", "pycparser", "elftools"}
 
 
 @dataclass(frozen=True)
@@ -201,12 +207,13 @@ def imported_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_using_lcr_imports_nothing_that_only_the_control_side_needs(use: str) -> None:
-    """No web server, no command line, no terminal: a host that is not controlled does not pay for it."""
+def test_using_lcr_imports_nothing_that_only_the_control_side_or_components_in_c_need(use: str) -> None:
+    """No web server, no command line, no terminal, no cffi: a host that has no use for them does not pay for them."""
     found = imported_by(use)
     assert "lcr" in found
     assert {name.partition(".")[0] for name in found} & OPTIONAL == set()
-    assert {room_of(name) for name in found if name.startswith("lcr.")} & {"control", "cli", "executive"} == set()
+    rooms = {room_of(name) for name in found if name.startswith("lcr.")}
+    assert rooms & {"control", "cli", "executive", "native"} == set()
 
 
 def test_a_component_file_imports_only_the_model() -> None:

@@ -313,10 +313,9 @@ class Host:
         return self._remains.leaks(name, self._shelf.has)
 
     def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
-        """Unload libraries in C that are out, of one interface or of all; tell of each whether it is gone, or why it stays.
+        """Unload libraries in C that were replaced, of one interface or of all, and tell of each: it is gone, or why it stays.
 
-        A library that was replaced stays in memory, because C may have left something in the process that leads back into it.
-        It goes only where it is proved that nothing can.
+        They stay in memory otherwise; each goes only where it is proved that nothing left in the process leads back into it.
         """
         return self._natives.unload(name)
 

@@ -627,11 +627,11 @@ if os.fork() == 0:
         host.serve_uic({name!r})
     except lcr.Refused as error:
         taken = (taken, "is taken" in str(error))
-    print(taken, flush=True)
+    os.write(1, (str(taken) + "\\n").encode())  # in one piece: both write to one pipe
     host.close()
     sys.stdin.read()
     os._exit(0)
-print("parent", flush=True)
+os.write(1, b"parent\\n")
 sys.stdin.read()
 """
 
