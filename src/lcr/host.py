@@ -125,13 +125,13 @@ class Host:
     def _reference(self, asked: tuple[Any, ...], context: object, holder: str) -> Any:
         name, version = _asked(asked)
         self._refuse_closed(f"reference {name}")
-        if isinstance(asked[0], type) and self._natives.declare(name, asked[0]):
-            self._catalog.forget(name)
-        self._linked.offer()
         try:
             wanted = Range.of(version)
         except ValueError as error:
             raise Refused(f"cannot reference {name}: {error}") from error
+        if isinstance(asked[0], type) and self._natives.promise(name, wanted, asked[0]):
+            self._catalog.forget(name)
+        self._linked.offer()
         handle = self._factory.reference(Request(name, wanted, context, holder))
         with self._registry.lock:
             slot = self._registry.fitting(name, wanted)

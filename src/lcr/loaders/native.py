@@ -18,6 +18,7 @@ from lcr.errors import LcrError
 from lcr.loaders.source import LIBRARY_SUFFIXES, Bundle, Offer, Source
 from lcr.model.component import describe_class
 from lcr.model.report import Problem, Unloaded
+from lcr.model.version import Range
 
 if TYPE_CHECKING:
     from lcr.native.blueprint import Blueprint
@@ -39,6 +40,7 @@ class Natives:
         self._world: Callable[[], World] | None = None
         self._libraries: Libraries | None = None
         self._described: dict[tuple[str, str], Described] = {}
+        self._promised: dict[tuple[str, str], tuple[Range, type]] = {}
 
     def connect(self, make_world: Callable[[], World]) -> None:
         """Say what makes the world that components find themselves in; it is called when the first is met."""
@@ -52,18 +54,17 @@ class Natives:
                 _refuse_other_platforms()
                 try:
                     from lcr.native.library import Libraries
+                    from lcr.native.promised import Promised
                 except ImportError as error:
                     raise LcrError(
                         f"components in C need {error.name}, which is not installed: pip install 'pylcr[native]'"
                     ) from error
                 assert self._world is not None
-                self._libraries = Libraries(self._world())
+                promised = Promised()
+                for (name, _), (wanted, protocol) in self._promised.items():
+                    promised.add(name, wanted, protocol)
+                self._libraries = Libraries(self._world(), promised)
             return self._libraries
-
-    @property
-    def met(self) -> Libraries | None:
-        """The same, or None as long as there was no library."""
-        return self._libraries
 
     def describe(self, bundle: Bundle) -> tuple[tuple[Offer, ...], tuple[Problem, ...]]:
         """Return what a library offers, and what is wrong with it or with what is declared beside it."""
@@ -91,10 +92,12 @@ class Natives:
             self._described[key] = found
         return found
 
-    def declare(self, name: str, protocol: type) -> bool:
-        """Take a typed Protocol as what declares an interface's functions; tell whether that is news."""
-        libraries = self.met
-        if libraries is None or not libraries.declare(name, protocol):
+    def promise(self, name: str, wanted: Range, protocol: type) -> bool:
+        """Take a typed Protocol as what declares functions that nothing else does; tell whether that may change anything."""
+        if (name, wanted.text) in self._promised:
+            return False
+        self._promised[name, wanted.text] = wanted, protocol
+        if self._libraries is None or not self._libraries.promised.add(name, wanted, protocol):
             return False
         self._described = {}
         return True

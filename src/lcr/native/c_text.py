@@ -116,13 +116,14 @@ def _in_words(reason: str) -> str:
     return f"it cannot be read at `{token}`" if is_before else reason
 
 
-def walk(node: Any) -> Iterator[Any]:
-    """Give a syntax tree and all that is in it."""
+def walk(node: Any, closed: tuple[type, ...] = ()) -> Iterator[Any]:
+    """Give a syntax tree and all that is in it, but not what is in nodes of the closed kinds."""
     todo = [node]
     while todo:
         found = todo.pop()
         yield found
-        todo += [child for _, child in found.children()]
+        if not isinstance(found, closed):
+            todo += [child for _, child in found.children()]
 
 
 def typedef_name(node: Any) -> str:

@@ -19,8 +19,11 @@ from lcr.native.c_text import WHAT_TYPES, Unreadable, joined, not_known, parsed,
 _VARIADIC = (
     "it takes `...`, so nobody knows before a call what is passed: wrap it in a C function with fixed parameters"
 )
-_LONGEST = 4000  # characters of the parameters of one function
+_HEAVIEST = (
+    1000  # types that one is made of: cffi writes them all out, and typedefs of typedefs may double them each time
+)
 _NOT_IN_A_TYPE = "\"'#\\{};:=@"
+_OPAQUE = (c_ast.Struct, c_ast.Union, c_ast.Enum)  # what is written as its name, whatever is in it
 
 
 class Types:
@@ -32,6 +35,7 @@ class Types:
         self._structs: dict[str, Any] = {}
         self._enums: set[str] = set()
         self._named: dict[int, str] = {}  # the typedefs of types that have no tag, by the id of their syntax tree
+        self._weights: dict[str, int] = {}  # of typedefs
         self._declared: list[str] = []
 
     @property
@@ -56,9 +60,18 @@ class Types:
         if not any(map(_declares_a_type, nodes)):
             return False
         _refuse_signs(text, '"#')  # cffi would warn of them, and go on
+        self._weigh(nodes)
         for node in nodes:
             self._note(node)
         return True
+
+    def _weigh(self, nodes: list[Any]) -> None:
+        for node in nodes:
+            if isinstance(node, c_ast.Typedef):
+                weight = sum(self._weights.get(typedef_name(each), 1) for each in walk(node.type, _OPAQUE))
+                if weight > _HEAVIEST:
+                    raise Unreadable("it is made of too many other types")
+                self._weights.setdefault(node.name, weight)
 
     def _define(self, declarations: list[tuple[int, str]]) -> Iterator[Unreadable]:
         """Have cffi read them all at once, since each time costs as much as all before; or else find out which it refuses."""
@@ -147,8 +160,6 @@ class Types:
             return self.spelled(node.type, f"{inner}[{self._length(node.dim)}]", const)
         if isinstance(node, c_ast.FuncDecl):
             listed = ", ".join(self.parameter(each) for each in self.parameters(node))
-            if len(listed) > _LONGEST:  # typedefs of typedefs may double it with each
-                raise Unreadable("its type is too long when it is written out")
             return self.spelled(node.type, f"{inner}({listed or 'void'})")
         const = const or "const" in node.quals
         return joined(("const " if const else "") + self._base(node), inner)
@@ -259,4 +270,4 @@ def _declares_a_type(node: Any) -> bool:
     if isinstance(node, c_ast.Typedef):
         return True
     is_bare = isinstance(node, c_ast.Decl) and node.name is None
-    return is_bare and isinstance(node.type, c_ast.Struct | c_ast.Union | c_ast.Enum)
+    return is_bare and isinstance(node.type, _OPAQUE)

@@ -57,8 +57,9 @@ def loaded_original(blueprint: Blueprint, found: original.Interface, world: Worl
 
 def loaded_own(blueprint: Blueprint, found: Entries, world: World, space: str) -> type:
     """Return the class of an interface that a descriptor describes, which is loaded."""
+    foreign = ffi_of(blueprint.cdef)
     calls = [
-        ffi.cast(function.pointer("void *"), address)
+        foreign.cast(function.pointer("void *"), address)
         for function, address in zip(blueprint.declared or (), found.functions, strict=True)
     ]
     own = {

@@ -14,7 +14,7 @@ from lcr.native.children import Child, Children, Died, told
 from lcr.native.classes import described, loaded_original
 from lcr.native.context import is_address
 from lcr.native.copies import Copies
-from lcr.native.declaration import Declarations, functions_of_protocol, read_declarations
+from lcr.native.declaration import Declarations, read_declarations
 from lcr.native.descriptor import SYMBOL, tables
 from lcr.native.dynamic import Registrations
 from lcr.native.elf import Elf, objections, read_elf
@@ -22,8 +22,9 @@ from lcr.native.jobs import Construct, Describe
 from lcr.native.linked import Linked, read_linked
 from lcr.native.loading import Components, load_components
 from lcr.native.opened import REFERENCE, REGISTERED_NOTHING, may_register
+from lcr.native.promised import Promised
 from lcr.native.retired import Retired
-from lcr.native.signature import CFunction, parse_signature
+from lcr.native.signature import parse_signature
 from lcr.native.table import ORIGINAL, Table
 from lcr.native.trial import Trial
 from lcr.native.world import World
@@ -45,14 +46,14 @@ class Described:
 class Libraries:
     """Describes, loads and tries libraries."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, promised: Promised) -> None:
         self.world = world
         self.copies = Copies()
         self.children = Children()
         self.retired = Retired()
         self._linked = Linked()
         self._registrations: Registrations | None = None
-        self._protocols: dict[str, tuple[CFunction, ...]] = {}
+        self.promised = promised
 
     # -- describing -------------------------------------------------------------------------------------------------
 
@@ -113,22 +114,17 @@ class Libraries:
         )
         asks = REFERENCE in elf.imports
         if table.signatures is not None:
-            own = tuple(map(parse_signature, table.functions, table.signatures))
-            return Blueprint(table, own, "", how)
+            types = said.types if said.cdef else None
+            named = zip(table.functions, table.signatures, strict=True)
+            own = tuple(parse_signature(function, signature, types) for function, signature in named)
+            return Blueprint(table, own, said.cdef, how)
         declared = said.functions_of(table.name, table.version)
         if declared is not None:
             return Blueprint(table, declared, said.cdef, how, asks)
-        return Blueprint(table, self._protocols.get(table.name), "", how, asks)
-
-    def declare(self, name: str, protocol: type) -> bool:
-        """Take a typed Protocol as the declaration of an interface that has none; tell whether that is news."""
-        if name in self._protocols or not _has_functions(protocol):
-            return False
         try:
-            self._protocols[name] = functions_of_protocol(protocol)
-        except ValueError:  # a Protocol for Python: what cannot be said in C is no declaration of C functions
-            return False
-        return True
+            return Blueprint(table, self.promised.functions_of(table.name, table.version), "", how, asks)
+        except ValueError as error:  # a Protocol that says nothing for C
+            return Blueprint(table, None, "", f"{error}. {how}", asks)
 
     # -- loading ----------------------------------------------------------------------------------------------------
 
@@ -207,7 +203,3 @@ class Libraries:
         """Serve on in a process that was forked."""
         self.copies.renew()
         self.children.renew()
-
-
-def _has_functions(protocol: type) -> bool:
-    return isinstance(protocol, type) and any(not name.startswith("_") for name in vars(protocol))

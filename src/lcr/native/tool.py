@@ -12,6 +12,7 @@ from lcr.native.declaration import write_h, write_pyi
 from lcr.native.elf import this_machine
 from lcr.native.inside import nowhere
 from lcr.native.library import Described, Libraries
+from lcr.native.promised import Promised
 from lcr.native.shim import shim
 
 ROOM = Path(__file__).parent
@@ -39,7 +40,7 @@ class Offered:
 
 def describe(path: Path) -> tuple[Described, tuple[Offered, ...]]:
     """Describe a library without loading it into this process. Raises :class:`Refused` when there is no such file."""
-    libraries = Libraries(nowhere(is_trial=True))
+    libraries = Libraries(nowhere(is_trial=True), Promised())
     try:
         beside = (path, *(path.with_suffix(suffix) for suffix in BESIDE))
         files = {each.name: each.read_bytes() for each in beside if each == path or each.is_file()}

@@ -23,7 +23,8 @@ from lcr.runtime.registry import Registry
 from lcr.runtime.shelf import Shelf
 from lcr.runtime.slot import Seat, Served, Slot
 
-_TO_END_A_TRIAL = 5.0  # seconds, beyond its time, in which a child process is ended that did not keep it
+# Seconds, beyond its time, for ending a child process that hangs, before its step is given up and a thread abandoned.
+_TO_END_A_TRIAL = 5.0
 
 
 class Change:

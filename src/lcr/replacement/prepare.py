@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from lcr.native.trial import Trial
 
 
-# A child process that hangs is ended before the step that waits for it would be given up, and a thread abandoned.
-IN_TIME = 0.9
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """What stands ready to take over one seat."""
@@ -99,7 +95,7 @@ def try_out(served: Served, seat: Seat, timeout: float, undo: ExitStack) -> Tria
     """Have a candidate in C constructed and tested in a process of its own; one in Python needs none."""
     if not isinstance(served.loaded, LoadedLibrary):
         return None
-    trial = served.loaded.try_out(served.offer, seat.context, IN_TIME * timeout)
+    trial = served.loaded.try_out(served.offer, seat.context, timeout)
     if trial is not None:
         undo.callback(trial.close)
     return trial
