@@ -31,14 +31,17 @@ class Step:
     serving: str  # afterwards
 
 
+_UPGRADE = "replace counter --from releases/counter_2.lcrso"
 STEPS = (
     Step("its constructor crashes", "replace counter --from releases/counter_bad.lcrso", ROLLED_BACK, "1.0"),
     Step("it crashes on the state", "replace counter --from releases/counter_worse.lcrso", ROLLED_BACK, "1.0"),
     Step("its self-test fails", "replace counter --from releases/counter_wrong.lcrso", ROLLED_BACK, "1.0"),
     Step("repaired: the same version anew", "replace counter --to 1.0", DONE, "1.0"),
-    Step("upgraded: another layout of the state", "replace counter --from releases/counter_2.lcrso", DONE, "2.0"),
-    Step("1.0 cannot read the state of 2.0", "rollback counter", REFUSED, "2.0"),
+    Step("upgraded: another layout of the state", _UPGRADE, DONE, "2.0"),
+    Step("back: 2.0 writes the old layout as well", "rollback counter", DONE, "1.0"),
+    Step("upgraded again", _UPGRADE, DONE, "2.0"),
     Step("upgraded: in C++", "replace counter --from releases/counter_3.lcrso", DONE, "3.0"),
+    Step("its callers would break", "replace counter --to 1.0", REFUSED, "3.0"),
     Step("rolled back", "rollback counter", DONE, "2.0"),
 )
 
