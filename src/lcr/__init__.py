@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
     from lcr.host import Host
     from lcr.loaders.native import native_symbols
+    from lcr.native.state import NativeState
     from lcr.model.component import interface, requires
     from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot, Unloaded
     from lcr.runtime.live import live
@@ -23,6 +24,7 @@ _HOMES = {
     "lcr.errors": ("DestructorFailed", "HandleReleased", "LcrError", "NoSuchFunction", "Refused", "RolledBack"),
     "lcr.host": ("Host",),
     "lcr.loaders.native": ("native_symbols",),
+    "lcr.native.state": ("NativeState",),
     "lcr.model.component": ("interface", "requires"),
     "lcr.model.report": (
         "Call",
@@ -50,6 +52,7 @@ __all__ = [
     "InterfaceStatus",
     "LcrError",
     "Leak",
+    "NativeState",
     "NoSuchFunction",
     "Plan",
     "Record",

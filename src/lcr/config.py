@@ -41,6 +41,7 @@ class Config:
     serves_control: bool = True
     serves_uic: bool = False  # the original's abstract socket
     references: tuple[Reference, ...] = ()
+    isolation: Mapping[str, str] = field(default_factory=dict)  # of interfaces in C, by name: "none" | "process"
     module: str = ""  # of the program's main function; empty: there is none, and only a signal ends the program
     function: str = ""
 
@@ -106,6 +107,11 @@ def _range(value: object) -> str:
     return ""
 
 
+def _isolation(value: object) -> str:
+    is_one = isinstance(value, dict) and all(kind in ("none", "process") for kind in value.values())
+    return "" if is_one else 'must be a table of interfaces, each with "none" or "process"'
+
+
 def _anything(value: object) -> str:
     return ""
 
@@ -118,7 +124,7 @@ def _function(value: object) -> str:
 _HOST: Mapping[str, _Check] = {"name": _name, "path": _paths, "control": _flag, "legacy_uic": _flag}
 _REFERENCE: Mapping[str, _Check] = {"interface": _text, "version": _range, "context": _anything}
 _PROGRAM: Mapping[str, _Check] = {"run": _function}
-_TABLES: Mapping[str, _Check] = {"host": _anything, "reference": _anything, "program": _anything}
+_TABLES: Mapping[str, _Check] = {"host": _anything, "reference": _anything, "program": _anything, "isolation": _isolation}
 
 
 def read_config(file: Path) -> Config:
@@ -137,6 +143,7 @@ def read_config(file: Path) -> Config:
         path=tuple(_folders(file, host.get("path", ["components"]), reader)),
         serves_control=host.get("control", True),
         serves_uic=host.get("legacy_uic", False),
+        isolation=tables.get("isolation", {}),
         references=tuple(_references(tables.get("reference", []), reader)),
         module=module,
         function=function,

@@ -56,7 +56,7 @@ def run(file: Path) -> int:
     signals = _Signals()
     with signals.installed():
         try:
-            host = Host(path=config.path, name=config.name)
+            host = Host(path=config.path, name=config.name, isolation=config.isolation)
             return _run(host, config, signals)
         except Stopped:
             return DONE

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcr.loaders.source import Bundle, Offer
+from lcr.loaders.walk import own_nodes, statements
 from lcr.model.component import Declaration, Verbatim, declare, refuse_async_hooks, requires
 from lcr.model.interface import (
     HOOKS,
@@ -62,7 +63,7 @@ def _describe_file(bundle: Bundle, name: str, content: bytes, offers: list[Offer
     names = _Names.of(tree)
     top = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     module = name.removesuffix(".py").replace("/", ".").removesuffix("__init__").removesuffix(".")
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if not isinstance(node, ast.ClassDef) or (call := names.declaration(node)) is None:
             continue
         try:
@@ -101,7 +102,7 @@ class _Names:
     @classmethod
     def of(cls, tree: ast.Module) -> _Names:
         modules, found = set(), {"interface": set[str](), "requires": set[str]()}
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 modules |= {alias.asname or alias.name for alias in node.names if alias.name == "lcr"}
                 modules |= {"lcr" for alias in node.names if alias.name.startswith("lcr.") and not alias.asname}
@@ -337,20 +338,10 @@ def _is_setter(decorator: ast.expr) -> bool:
 
 
 def _kind(node: _Def) -> str:
-    yields = any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own_nodes(node))
+    yields = any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in own_nodes(node))
     if isinstance(node, ast.AsyncFunctionDef):
         return "async-generator" if yields else "async"
     return "generator" if yields else "sync"
-
-
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk a function's body, but not the functions and classes inside it."""
-    todo = list(ast.iter_child_nodes(node))
-    while todo:
-        child = todo.pop()
-        yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            todo += ast.iter_child_nodes(child)
 
 
 def _parameters(arguments: ast.arguments, *, is_bound: bool) -> Iterator[Parameter]:

@@ -34,7 +34,9 @@ class Types:
         self._typedefs: dict[str, Any] = {}
         self._structs: dict[str, Any] = {}
         self._enums: set[str] = set()
-        self._named: dict[int, str] = {}  # the typedefs of types that have no tag, by the id of their syntax tree
+        self._named: dict[
+            int, tuple[str, Any]
+        ] = {}  # the typedefs of types without a tag, by the id of their syntax tree
         self._weights: dict[str, int] = {}  # of typedefs
         self._declared: list[str] = []
 
@@ -53,7 +55,7 @@ class Types:
                     kept.append((line, text))
             except Unreadable as error:
                 wrong.append(Unreadable(str(error), error.line or line))
-        return [*wrong, *self._define(kept)]
+        return [*wrong, *self._define(kept)] if kept else wrong
 
     def _is_new(self, line: int, text: str) -> bool:
         nodes = self._parsed(text, line)
@@ -92,7 +94,7 @@ class Types:
         if isinstance(node, c_ast.Typedef):
             self._typedefs.setdefault(node.name, node.type)
             if isinstance(node.type, c_ast.TypeDecl):
-                self._named.setdefault(id(node.type.type), node.name)
+                self._named.setdefault(id(node.type.type), (node.name, node.type.type))
         for each in walk(node):
             if isinstance(each, c_ast.Struct) and each.name and each.decls is not None:
                 self._structs[each.name] = each
@@ -209,7 +211,7 @@ class Types:
         if what.name:
             return f"{type(what).__name__.lower()} {what.name}"
         if id(what) in self._named:
-            return self._named[id(what)]
+            return self._named[id(what)][0]
         raise Unreadable(f"a {type(what).__name__.lower()} in it has no name: give it one")
 
     def _length(self, dim: Any) -> str:

@@ -18,6 +18,7 @@ from lcr.native.instance import OriginalInstance, OwnInstance
 from lcr.native.isolated import IsolatedInstance
 from lcr.native.memory import Memory
 from lcr.native.offered import CDEF
+from lcr.native.state import NativeState
 from lcr.native.table import ORIGINAL, Table
 from lcr.native.world import Here, World
 
@@ -141,7 +142,7 @@ def _hooks(table: Table, kind: Any) -> Iterator[tuple[str, Any]]:
         yield "import_state", kind.import_state
         for schema in range(table.oldest, table.schema):
             # C itself reads the older schemas: nothing happens in between.
-            yield f"migrate_{schema}_to_{table.schema}", staticmethod(_as_it_is)
+            yield f"migrate_{schema}_to_{table.schema}", staticmethod(partial(_of_schema, schema))
     if table.hooks.tests:
         yield "self_test", kind.self_test
 
@@ -150,8 +151,8 @@ def _written_in(schema: int, state: Any) -> Any:
     return state.written_in(schema)
 
 
-def _as_it_is(state: Any) -> Any:
-    return state
+def _of_schema(schema: int, state: Any) -> Any:
+    return NativeState(schema, state) if isinstance(state, bytes) else state
 
 
 def _methods(

@@ -93,7 +93,7 @@ def _table(image: Image, place: int, at: int) -> Table:
         if not found:
             raise ValueError(f"interface number {place} of {SYMBOL} has no {what}")
     functions = tuple(_functions(image, at, str(named["name"])))
-    schema = number(image, at + _SCHEMA, 4)
+    schema = number(image, at + _SCHEMA, 4) or 1  # as in Python, where nothing is said
     exports, imports = _field(image, at, size, _EXPORT), _field(image, at, size, _IMPORT)
     if not _field(image, at, size, _CONSTRUCTOR):
         raise ValueError(f"{named['name']} has no constructor")

@@ -30,7 +30,7 @@ class LibraryProblem(LcrError):
     def __init__(self, path: Path, message: str) -> None:
         self.path = path
         self.message = message
-        super().__init__(f"{path}: {message}.")
+        super().__init__(f"{path}: {message.rstrip('.')}.")
 
 
 # -- the loader's functions ---------------------------------------------------------------------------------------------

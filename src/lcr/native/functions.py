@@ -15,10 +15,10 @@ from typing import Any
 
 from lcr.errors import LcrError
 from lcr.model.component import C_SIGNATURE
-from lcr.native.foreign import string
+from lcr.native.foreign import ffi, string
 from lcr.native.offered import C_FUNCTION
 from lcr.native.pending import PENDING, raise_pending
-from lcr.native.signature import CFunction
+from lcr.native.signature import CFunction, CParameter
 from lcr.native.world import Here
 
 
@@ -39,6 +39,7 @@ def method(
         "_lcr_string": string,
         "_lcr_here": here,
         "_lcr_pending": PENDING,
+        "_lcr_null": ffi.NULL,
         "_lcr_raise": raise_pending,
         "__name__": space,
     }
@@ -64,9 +65,9 @@ def forwarding(declared: CFunction, place: int, space: str) -> FunctionType:
     """Return a method that has a function called in the process that its instance has; ValueError where that cannot be."""
     names = list(_names(declared))
     for parameter in declared.parameters:
-        if _hint(parameter.type, parameter.convert) == "object":
+        if _given(parameter) == "object":
             raise ValueError(f"{declared.signature}: a {parameter.type} cannot go to another process")
-    if _hint(declared.result, declared.convert) == "object":
+    if _returned(declared) == "object":
         raise ValueError(f"{declared.signature}: a {declared.result} cannot come from another process")
     passed = "".join(f"{name}, " for name in names)
     text = _method(declared, names, [f"return self._lcr_remote.call({place}, ({passed}))"])
@@ -109,24 +110,24 @@ def _names(declared: CFunction) -> Iterator[str]:
 
 
 def _source(declared: CFunction, names: list[str], is_own: bool, has_here: bool, calls_back: bool) -> str:
-    passed = [
-        f"{name}.encode()" if p.convert == "str" else name for name, p in zip(names, declared.parameters, strict=True)
-    ]
+    passed = [_passed(name, parameter) for name, parameter in zip(names, declared.parameters, strict=True)]
     call = f"_lcr_call({', '.join([*(['self._lcr_self'] if is_own else []), *passed])})"
     body = [f"_lcr_result = {call}"]
     if calls_back:
         body += ["if _lcr_pending:", "    _lcr_raise()"]
     body.append(f"return {_TAKEN[declared.convert]}")
+    if not calls_back and not declared.convert:
+        body = [f"return {call}"]  # giving it a name takes a twentieth of the call
     if has_here:
         body = ["with _lcr_here:", *(f"    {line}" for line in body)]
     return _method(declared, names, body)
 
 
 def _method(declared: CFunction, names: list[str], body: list[str]) -> str:
-    parameters = [f"{name}: {_hint(p.type, p.convert)}" for name, p in zip(names, declared.parameters, strict=True)]
+    parameters = [f"{name}: {_given(each)}" for name, each in zip(names, declared.parameters, strict=True)]
     # Without names of the author's own nobody may rely on the names, and a new version may have others.
     slash = [] if declared.parameters and all(p.name for p in declared.parameters) else ["/"]
-    head = f"def {declared.name}({', '.join(['self', *parameters, *slash])}) -> {_hint(declared.result, declared.convert)}:"
+    head = f"def {declared.name}({', '.join(['self', *parameters, *slash])}) -> {_returned(declared)}:"
     return "\n".join([head, *(f"    {line}" for line in body), ""])
 
 
@@ -138,15 +139,29 @@ _TAKEN = {
 }
 
 
-def _hint(c_type: str, convert: str) -> str:
-    if convert:
-        return convert
-    if c_type == "void":
-        return "None"
-    if c_type in ("float", "double", "long double"):
-        return "float"
-    if c_type == "_Bool":
-        return "bool"
-    if c_type.replace("const", "").replace(" ", "") == "char*":
-        return "bytes"
-    return "object" if "*" in c_type or "(" in c_type or "[" in c_type else "int"
+def _passed(name: str, parameter: CParameter) -> str:
+    if parameter.convert == "str":
+        return f"{name}.encode() if {name} is not None else _lcr_null"
+    return f"{name} if {name} is not None else _lcr_null" if _is_text(parameter.type) else name
+
+
+def _is_text(c_type: str) -> bool:
+    return c_type.replace("const", "").replace(" ", "") == "char*"
+
+
+def _given(parameter: CParameter) -> str:
+    """Say what Python gives for a parameter."""
+    if _is_text(parameter.type):
+        return f"{parameter.convert or 'bytes'} | None"
+    return _plain(parameter.type)
+
+
+def _returned(declared: CFunction) -> str:
+    """Say what Python gets."""
+    return f"{declared.convert} | None" if declared.convert else _plain(declared.result)
+
+
+def _plain(c_type: str) -> str:
+    """Say what Python has for a C type: a pointer is an object of cffi."""
+    known = {"void": "None", "float": "float", "double": "float", "long double": "float", "_Bool": "bool"}
+    return known.get(c_type, "object" if any(sign in c_type for sign in "*([") else "int")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from _thread import get_ident
 from types import FrameType
 
@@ -35,15 +36,10 @@ def _is_of_c() -> bool:
 
 
 def report(error: BaseException, what: str) -> None:
-    """Hand an exception to ``sys.unraisablehook``, as the interpreter does with those that nobody can be told."""
-    args = (type(error), error, error.__traceback__, f"Exception ignored in {what}, called by C", None)
-    sys.unraisablehook(_Unraisable(*args))  # type: ignore[arg-type]
-
-
-class _Unraisable:
-    def __init__(self, kind: type, value: BaseException, traceback: object, message: str, thing: object) -> None:
-        self.exc_type, self.exc_value, self.exc_traceback = kind, value, traceback
-        self.err_msg, self.object = message, thing
+    """Hand an exception to ``threading.excepthook``, as the interpreter does with one that ends a thread."""
+    error.add_note(f"raised in {what}, which C called on a thread of its own; C was given 0")
+    told = (type(error), error, error.__traceback__, threading.current_thread())
+    threading.excepthook(threading.ExceptHookArgs(told))
 
 
 def take() -> BaseException | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lcr.native.foreign import ffi, string
 from lcr.native.pending import pend
-from lcr.native.signature import CFunction
+from lcr.native.signature import TEXT, CFunction
 
 _TEXT = ffi.typeof("char[]")
 
@@ -21,20 +21,19 @@ class Thunks:
     """C function pointers for functions of one handle, valid as long as this object lives."""
 
     def __init__(self, foreign: Any, handle: Any, functions: Sequence[CFunction], names: Sequence[str]) -> None:
-        self._made = [
-            _thunk(foreign, getattr(handle, name), function) for name, function in zip(names, functions, strict=True)
-        ]
+        self._made = [_thunk(foreign, handle, *each) for each in zip(names, functions, strict=True)]
         self.table = ffi.new("void *[]", [ffi.cast("void *", made) for made in self._made] or 1)
 
 
-def _thunk(foreign: Any, function: Callable[..., Any], declared: CFunction) -> Any:
-    takes = [_FROM_C.get(parameter.convert) for parameter in declared.parameters]
+def _thunk(foreign: Any, handle: Any, name: str, declared: CFunction) -> Any:
+    takes = [_FROM_C.get(each.convert or each.type) for each in declared.parameters]
     is_plain, result = not any(takes), _Result(declared)
     what = f"{declared.name}()"
     error, for_c = result.for_error(), result.for_c
 
     def call(*given: Any) -> Any:
         try:
+            function = getattr(handle, name)  # each time: kept, it would keep what a version that is over has left
             if is_plain:  # said once more, because most are, and the rest takes as long as the call
                 return for_c(function(*given))
             return for_c(function(*[take(each) if take else each for take, each in zip(takes, given, strict=True)]))
@@ -53,7 +52,7 @@ def _str(value: Any) -> str | None:
     return string(value).decode() if value else None
 
 
-_FROM_C: Mapping[str, Callable[[Any], Any]] = {"bytes": _bytes, "str": _str}
+_FROM_C: Mapping[str, Callable[[Any], Any]] = {TEXT: _bytes, "str": _str}
 
 
 class _Result:

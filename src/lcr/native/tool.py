@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcr.errors import Refused
+from lcr.model.component import describe_class
 from lcr.native.blueprint import Blueprint
 from lcr.native.declaration import write_h, write_pyi
 from lcr.native.elf import this_machine
@@ -49,12 +50,11 @@ def describe(path: Path) -> tuple[Described, tuple[Offered, ...]]:
         raise Refused(f"{path} cannot be read: {error.strerror or error}.") from error
     finally:
         libraries.close()
-    return found, tuple(_offered(blueprint) for blueprint, _ in found.blueprints)
+    return found, tuple(_offered(*each) for each in found.blueprints)
 
 
-def _offered(blueprint: Blueprint) -> Offered:
+def _offered(blueprint: Blueprint, cls: type) -> Offered:
     table = blueprint.table
-    replaces = table.replaces if isinstance(table.replaces, str) else ", ".join(map(str, table.replaces or ()))
     declared = blueprint.declared
     return Offered(
         name=table.name,
@@ -62,7 +62,7 @@ def _offered(blueprint: Blueprint) -> Offered:
         abi=table.abi,
         scope="reference" if table.per_reference else "shared",
         schema=table.schema,
-        replaces=replaces,
+        replaces=describe_class(cls).replaces.text,
         requires=tuple(f"{name} {wanted or 'any'}" for name, wanted in table.requires),
         functions=table.functions if declared is None else tuple(f"{f.name}: {f.signature}" for f in declared),
         is_declared=declared is not None,

@@ -12,7 +12,7 @@ from lcr.errors import Refused
 from lcr.loaders.catalog import Catalog
 from lcr.model.component import migrations_of
 from lcr.model.contract import mismatches
-from lcr.model.interface import ORIGINAL, PYTHON, Interface, schema_chain
+from lcr.model.interface import ORIGINAL, OWN, PYTHON, Interface, schema_chain
 from lcr.model.report import Plan
 from lcr.model.resolver import load_order
 from lcr.replacement.cautions import after_a_restart, cautions
@@ -190,6 +190,7 @@ def _schema(old: Interface, new: Interface, chain: tuple[int, ...] | None) -> It
         yield (
             f"the state of {old} has schema {old.schema} and {new} needs schema {new.schema}, and the migrations "
             f"there are ({have}) do not lead from one to the other"
+            + (". In C it says with schema_oldest which it can import" if new.abi == OWN else "")
         )
 
 

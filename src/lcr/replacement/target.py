@@ -225,10 +225,10 @@ def _goes(kept: Record, group: Container[Slot]) -> bool:
 
 def _none(slot: Slot, what: str, offers: Iterable[Offer], problems: Iterable[Problem], advice: str = "") -> Refused:
     found = [f"found: {offer.interface} ({offer.source.text})" for offer in offers]
-    unread = [f"cannot be read: {problem.path}: {problem.message}" for problem in problems]
+    unread = [f"cannot be read: {each.path}: {each.message}" for each in problems if each.message not in what]
     return Refused(
         f"cannot replace {slot.interface}: {what}. {slot.interface} is serving.",
-        reasons=[what, *found, *(text for text in unread if text not in what)],
+        reasons=[what, *found, *unread],
         advice=advice,
     )
 

@@ -86,4 +86,4 @@ def _advice(stage: str, error: BaseException, name: str) -> str:
         )
     if isinstance(error, Hung):
         return f"The hung thread cannot be killed; `lcr show {name}` and the host's status list it."
-    return "Mend the candidate and try again; a dry run goes as far as the import of the state without holding anybody."
+    return "Mend the candidate and try again; a dry run goes as far as it can without holding anybody."

@@ -50,7 +50,7 @@ struct lcr_writer {
 };
 
 /* One function. Its first argument is what the constructor made; `signature` leaves that out: "int(int, int)" for
- * `int add(void *self, int a, int b)`. Names may stand in it, "int(int a, int b)", but callers do not use them.
+ * `int add(void *self, int a, int b)`. Names may stand in it, "int(int a, int b)": then callers may use them, and they are as binding as the types.
  * A `const char *` is text or bytes up to a NUL, and NULL is none; a result of that type is copied on the thread that called,
  * as soon as the function has returned. Functions are called from many threads at once: let such a result be constant, or lie
  * in memory of the thread's own (_Thread_local), not in memory that another thread's call changes. */
@@ -79,7 +79,7 @@ struct lcr_interface {
 	const char *name;
 	const char *version;  /* such as "1.2", or a number */
 	const char *replaces; /* which versions it may stand in for, such as ">=1,<2"; NULL: all lower ones of the same major */
-	uint32_t schema;      /* of the state that it exports */
+	uint32_t schema;      /* of the state that it exports; 0 counts as 1 */
 	uint32_t schema_oldest; /* the oldest that it can import; 0: only its own */
 	const struct lcr_function *functions;
 	size_t function_count;
