@@ -288,6 +288,8 @@ def native_symbols() -> None:
 
 def has_symbols() -> bool:
     """Tell whether this process has them already: it was linked with them, or somebody provided them."""
-    import ctypes  # a fifth of the time that importing lcr takes
-
+    try:
+        import ctypes  # it takes a while, and an interpreter may be built without it
+    except ImportError:
+        return False
     return hasattr(ctypes.pythonapi, "lcr_shim")

@@ -163,5 +163,5 @@ def _returned(declared: CFunction) -> str:
 
 def _plain(c_type: str) -> str:
     """Say what Python has for a C type: a pointer is an object of cffi."""
-    known = {"void": "None", "float": "float", "double": "float", "long double": "float", "_Bool": "bool"}
+    known = {"void": "None", "char": "bytes", "float": "float", "double": "float", "long double": "float", "_Bool": "bool"}
     return known.get(c_type, "object" if any(sign in c_type for sign in "*([") else "int")
