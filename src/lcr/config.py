@@ -124,7 +124,12 @@ def _function(value: object) -> str:
 _HOST: Mapping[str, _Check] = {"name": _name, "path": _paths, "control": _flag, "legacy_uic": _flag}
 _REFERENCE: Mapping[str, _Check] = {"interface": _text, "version": _range, "context": _anything}
 _PROGRAM: Mapping[str, _Check] = {"run": _function}
-_TABLES: Mapping[str, _Check] = {"host": _anything, "reference": _anything, "program": _anything, "isolation": _isolation}
+_TABLES: Mapping[str, _Check] = {
+    "host": _anything,
+    "reference": _anything,
+    "program": _anything,
+    "isolation": _isolation,
+}
 
 
 def read_config(file: Path) -> Config:

@@ -22,6 +22,7 @@ from lcr.model.version import Range
 
 if TYPE_CHECKING:
     from lcr.native.blueprint import Blueprint
+    from lcr.native.children import Child
     from lcr.native.library import Described, Libraries
     from lcr.native.loading import Components
     from lcr.native.trial import Trial
@@ -110,15 +111,8 @@ class Natives:
         found = self._describe(bundle)
         if not found.blueprints:
             raise LcrError("; ".join(found.problems))
-        assert bundle.source.path is not None
-        content = bundle.files[bundle.source.path.name]
-        path = self.libraries.copies.put(bundle.stem, content, bundle.sha, number)
-        loaded = LoadedLibrary(self.libraries, bundle, number, found, path, self._isolated)
-        try:
-            loaded.open(is_candidate=is_candidate)
-        except BaseException:
-            path.unlink()
-            raise
+        loaded = LoadedLibrary(self.libraries, bundle, number, found, self._isolated)
+        loaded.open(is_candidate=is_candidate)
         return loaded
 
     def linked(self) -> tuple[tuple[Offer, ...], tuple[Problem, ...]]:
@@ -188,7 +182,6 @@ class LoadedLibrary:
         bundle: Bundle,
         number: int,
         found: Described,
-        path: Path,
         isolated: frozenset[str],
     ) -> None:
         stem = "".join(c if c.isalnum() or c == "_" else "_" for c in bundle.stem)
@@ -198,17 +191,36 @@ class LoadedLibrary:
         self._libraries = libraries
         self._blueprints = {_key(blueprint): blueprint for blueprint, _ in found.blueprints}
         self._found = found
-        self._path = path
+        self._number = number
+        self._path = self._put()
         self._isolated = isolated
         self._components: Components | None = None
         self._classes: dict[str, type] = {}
 
     def open(self, *, is_candidate: bool) -> None:
         """Load it, unless everything in it has a process of its own. Raises :class:`LcrError`."""
-        if any(blueprint.table.name not in self._isolated for blueprint in self._blueprints.values()):
+        if all(blueprint.table.name in self._isolated for blueprint in self._blueprints.values()):
+            return
+        try:
             if is_candidate:
                 self._libraries.load_elsewhere(self._path)
             self._components = self._libraries.load(self._path, self._found)
+        except BaseException:
+            self._path.unlink()
+            raise
+
+    def _put(self) -> Path:
+        return self._libraries.copies.put(self.bundle.stem, self._content(), self.bundle.sha, self._number)
+
+    def _file(self) -> Path:
+        """Return the private copy, for child processes; it goes with the process that wrote it, which may have forked this."""
+        if not self._path.exists():
+            self._path = self._put()
+        return self._path
+
+    def _content(self) -> bytes:
+        assert self.bundle.source.path is not None
+        return self.bundle.files[self.bundle.source.path.name]
 
     def get(self, offer: Offer) -> type:
         """Return the class of an offer."""
@@ -226,9 +238,12 @@ class LoadedLibrary:
             assert self._components is not None
             return class_in(self._components, blueprint, self._libraries.world, self.name)
         try:
-            return isolated(blueprint, partial(self._libraries.start, self._path, blueprint), self.name)
+            return isolated(blueprint, partial(self._start, blueprint), self.name)
         except ValueError as error:
             raise LcrError(f"{blueprint.label} cannot have a process of its own: {error}") from error
+
+    def _start(self, blueprint: Blueprint, context: object) -> Child:
+        return self._libraries.start(self._file(), blueprint, context)
 
     def _blueprint(self, offer: Offer) -> Blueprint:
         found = self._blueprints.get(offer.class_name)
@@ -244,11 +259,11 @@ class LoadedLibrary:
         """
         if offer.interface.name in self._isolated or is_address(context):
             return None
-        return self._libraries.try_out(self._path, self._blueprint(offer), context, timeout)
+        return self._libraries.try_out(self._file(), self._blueprint(offer), context, timeout)
 
     def unload(self) -> None:
         """Note that nothing serves from it any more. It stays mapped: see ``native/retired.py``."""
-        from lcr.native.retired import Out
+        from lcr.native.retired import Out, exchanged
 
         if self._components is None:
             self._path.unlink(missing_ok=True)
@@ -256,13 +271,13 @@ class LoadedLibrary:
             label = ", ".join(blueprint.label for blueprint in self._blueprints.values())
             classes = tuple(weakref.ref(cls) for cls in self._classes.values())
             assert self._found.elf is not None
-            out = Out(label, self._path, self._components.library, self._found.elf, self._size(), classes)
+            functions = [each for blueprint in self._blueprints.values() for each in blueprint.declared or ()]
+            pointers = tuple(exchanged(functions, self._classes.values()))
+            out = Out(
+                label, self._path, self._components.library, self._found.elf, len(self._content()), classes, pointers
+            )
             self._libraries.retired.add(out)
         self._classes, self.module = {}, None
-
-    def _size(self) -> int:
-        assert self.bundle.source.path is not None
-        return len(self.bundle.files[self.bundle.source.path.name])
 
 
 def _key(blueprint: Blueprint) -> str:

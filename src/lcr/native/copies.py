@@ -18,6 +18,7 @@ from lcr.errors import LcrError
 
 _PREFIX = "lcr-libraries-"
 _LOCK = "lock"  # locked for as long as the process lives that made the folder
+_UNLOCKED = "unlocked"  # its name before: a lock that is not held lets others remove the folder
 
 
 class Copies:
@@ -41,8 +42,9 @@ class Copies:
         try:
             _sweep(Path(tempfile.gettempdir()))
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            locked = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            locked = os.open(folder / _UNLOCKED, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(folder / _UNLOCKED, folder / _LOCK)
         except OSError as error:
             raise LcrError(
                 f"no private folder for copies of libraries can be made in {tempfile.gettempdir()}: {error.strerror}. Set "

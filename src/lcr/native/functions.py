@@ -112,12 +112,12 @@ def _names(declared: CFunction) -> Iterator[str]:
 def _source(declared: CFunction, names: list[str], is_own: bool, has_here: bool, calls_back: bool) -> str:
     passed = [_passed(name, parameter) for name, parameter in zip(names, declared.parameters, strict=True)]
     call = f"_lcr_call({', '.join([*(['self._lcr_self'] if is_own else []), *passed])})"
-    body = [f"_lcr_result = {call}"]
+    # Giving the result a name, where that can be done without, would take a twentieth of the call.
+    body = [f"_lcr_result = {call}" if declared.convert else f"return {call}"]
     if calls_back:
-        body += ["if _lcr_pending:", "    _lcr_raise()"]
-    body.append(f"return {_TAKEN[declared.convert]}")
-    if not calls_back and not declared.convert:
-        body = [f"return {call}"]  # giving it a name takes a twentieth of the call
+        body = ["try:", f"    {body[0]}", "finally:", "    if _lcr_pending:", "        _lcr_raise()"]
+    if declared.convert:
+        body.append(f"return {_TAKEN[declared.convert]}")
     if has_here:
         body = ["with _lcr_here:", *(f"    {line}" for line in body)]
     return _method(declared, names, body)
@@ -131,9 +131,8 @@ def _method(declared: CFunction, names: list[str], body: list[str]) -> str:
     return "\n".join([head, *(f"    {line}" for line in body), ""])
 
 
-# What a method returns. A text is taken at once, before anything else of this thread runs.
+# A text is taken at once, before anything else of this thread runs.
 _TAKEN = {
-    "": "_lcr_result",
     "bytes": "_lcr_string(_lcr_result) if _lcr_result else None",
     "str": "_lcr_string(_lcr_result).decode() if _lcr_result else None",
 }
@@ -161,7 +160,26 @@ def _returned(declared: CFunction) -> str:
     return f"{declared.convert} | None" if declared.convert else _plain(declared.result)
 
 
+def is_opaque(c_type: str) -> bool:
+    """Tell whether Python only passes on what is of a C type: a pointer, or a struct, which may have pointers in it."""
+    return _plain(c_type) == "object"
+
+
 def _plain(c_type: str) -> str:
     """Say what Python has for a C type: a pointer is an object of cffi."""
-    known = {"void": "None", "char": "bytes", "float": "float", "double": "float", "long double": "float", "_Bool": "bool"}
-    return known.get(c_type, "object" if any(sign in c_type for sign in "*([") else "int")
+    known = {
+        "void": "None",
+        "char": "bytes",
+        "float": "float",
+        "double": "float",
+        "long double": "float",
+        "_Bool": "bool",
+    }
+    return known.get(c_type) or ("int" if c_type.startswith("enum ") or _is_basic(c_type) else "object")
+
+
+def _is_basic(c_type: str) -> bool:
+    try:
+        return bool(ffi.typeof(c_type).kind == "primitive")
+    except ffi.error:  # a struct, or a name for one
+        return False

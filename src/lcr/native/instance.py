@@ -23,6 +23,9 @@ _POINTER, _WRITER = ffi.typeof("void **"), ffi.typeof("struct lcr_writer *")
 _WRITE = dict(_WRITER.item.fields)["write"].type
 
 
+LENT = "_lcr_has_lent"  # on a class: whether an instance was given a pointer as its context
+
+
 class OriginalInstance:
     """An instance of an interface of the original's kind: it has a context, and no state that anybody could take out."""
 
@@ -33,6 +36,7 @@ class OriginalInstance:
 
     def __init__(self, context: object = None) -> None:
         self._lcr_context = for_c(context)
+        _note_lent(type(self), context)
         with Here(self._lcr_world, self._lcr_label):
             take_refusal()
             result = self._lcr_constructor(self._lcr_context.pointer) if self._lcr_constructor else 0
@@ -65,6 +69,7 @@ class OwnInstance:
 
     def __init__(self, context: object = None) -> None:
         given, made = for_c(context), ffi.new(_POINTER)
+        _note_lent(type(self), context)
         self._lcr_services = Services(self._lcr_world, self._lcr_label)
         try:
             result = self._lcr_constructor(self._lcr_services.struct, given.pointer, given.size, made)
@@ -86,6 +91,11 @@ class OwnInstance:
             raise LcrError("; ".join(left))
 
     destruct = retire
+
+
+def _note_lent(cls: type, context: object) -> None:
+    if isinstance(context, ffi.CData):
+        setattr(cls, LENT, True)
 
 
 def export_state(self: OwnInstance, schema: int = 0) -> NativeState:

@@ -7,15 +7,19 @@ later on. So a library goes only when somebody asks for it, and only when it is 
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lcr.model.report import Unloaded
 from lcr.native.dynamic import Library
 from lcr.native.elf import Elf
+from lcr.native.functions import is_opaque
+from lcr.native.instance import LENT
+from lcr.native.signature import CFunction
 
 # What a library may call without leaving anything behind that leads back into it. Whoever calls anything else, such as
 # pthread_create, pthread_key_create, sigaction, atexit or another library's functions, may have left a pointer there.
@@ -51,6 +55,22 @@ class Out:
     elf: Elf
     size: int
     classes: tuple[weakref.ref[type], ...]
+    exchanged: tuple[str, ...]  # by which pointers others may have what leads into it
+
+
+def exchanged(functions: Iterable[CFunction], classes: Iterable[type]) -> Iterator[str]:
+    """Say which pointers went between a library and its callers: of those that it gave, or wrote to, one may lead into it."""
+    names = sorted({each.name for each in functions if _exchanges(each)})
+    if names:
+        yield f"pointers go through {', '.join(names)}, and one that leads into it may be kept"
+    lent = [cls.__name__ for cls in classes if getattr(cls, LENT, False)]
+    if lent:
+        yield f"the context of {', '.join(lent)} was a pointer, and what it leads to may lead into it"
+
+
+def _exchanges(function: CFunction) -> bool:
+    written = (each.type for each in function.parameters if not re.fullmatch(r"const [^*(]*\*", each.type))
+    return (not function.convert and is_opaque(function.result)) or any(map(is_opaque, written))
 
 
 class Retired:
@@ -91,7 +111,7 @@ def _names(label: str) -> set[str]:
 
 
 def _try(out: Out) -> Iterable[str]:
-    reasons = [*_kept(out), *_may_come_back(out.elf)]
+    reasons = [*_kept(out), *out.exchanged, *_may_come_back(out.elf)]
     if not reasons and not out.library.close():
         reasons = ["the dynamic loader keeps it mapped: something else refers to it"]
     if not reasons:

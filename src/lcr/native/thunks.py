@@ -7,7 +7,7 @@ a replacement is under way, and it never goes stale.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lcr.native.foreign import ffi, string
@@ -15,6 +15,7 @@ from lcr.native.pending import pend
 from lcr.native.signature import TEXT, CFunction
 
 _TEXT = ffi.typeof("char[]")
+Texts = Sequence[tuple[int, Callable[[Any], Any]]]  # which parameters are texts, and what makes them what Python wants
 
 
 class Thunks:
@@ -27,21 +28,30 @@ class Thunks:
 
 def _thunk(foreign: Any, handle: Any, name: str, declared: CFunction) -> Any:
     takes = [_FROM_C.get(each.convert or each.type) for each in declared.parameters]
-    is_plain, result = not any(takes), _Result(declared)
+    texts = [(place, take) for place, take in enumerate(takes) if take is not None]
+    result = _Result(declared)
     what = f"{declared.name}()"
     error, for_c = result.for_error(), result.for_c
 
     def call(*given: Any) -> Any:
         try:
             function = getattr(handle, name)  # each time: kept, it would keep what a version that is over has left
-            if is_plain:  # said once more, because most are, and the rest takes as long as the call
-                return for_c(function(*given))
-            return for_c(function(*[take(each) if take else each for take, each in zip(takes, given, strict=True)]))
+            return for_c(function(*(_from_c(given, texts) if texts else given)))
         except BaseException as failure:
             pend(failure, what)
             return error
 
-    return foreign.callback(declared.pointer(), call)
+    def cannot_be_had(kind: type, failure: BaseException, traceback: object) -> None:
+        pend(failure, what)  # what Python returned is nothing that C could be given
+
+    return foreign.callback(declared.pointer(), call, onerror=cannot_be_had)
+
+
+def _from_c(given: Iterable[Any], texts: Texts) -> list[Any]:
+    taken = list(given)
+    for place, take in texts:
+        taken[place] = take(taken[place])
+    return taken
 
 
 def _bytes(value: Any) -> bytes | None:
