@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lcr.errors import DestructorFailed, HandleReleased, LcrError, NoSuchFunction, Refused, RolledBack
     from lcr.host import Host
     from lcr.loaders.native import native_symbols
-    from lcr.native.state import NativeState
     from lcr.model.component import interface, requires
     from lcr.model.report import Call, Catalogue, Event, InterfaceStatus, Leak, Plan, Record, Report, Snapshot, Unloaded
+    from lcr.native.state import NativeState
     from lcr.runtime.live import live
 
 _HOMES = {

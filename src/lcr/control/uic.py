@@ -81,7 +81,8 @@ class UicServer:
     @property
     def is_serving(self) -> bool:
         """Whether it is started and not closed, in this very process."""
-        return self._loop is not None and os.getpid() == self._pid
+        is_running = self._thread is not None and self._thread.is_alive()
+        return self._loop is not None and is_running and os.getpid() == self._pid
 
     def start(self) -> None:
         """Serve; when this returns, the socket accepts. Raises :class:`Refused`, and leaves nothing, when it cannot."""

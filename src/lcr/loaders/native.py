@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lcr.errors import LcrError
-from lcr.loaders.source import LIBRARY_SUFFIXES, Bundle, Offer, Source
+from lcr.loaders.source import LIBRARY_SUFFIXES, Bundle, Offer, Source, SourceProblem
 from lcr.model.component import describe_class
 from lcr.model.report import Problem, Unloaded
 from lcr.model.version import Range
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lcr.native.world import World
 
 _MACHINES = ("x86_64", "aarch64")
-_REMEMBERED = 256  # libraries whose description is kept
 
 
 class Natives:
@@ -40,7 +39,8 @@ class Natives:
         self._lock = threading.Lock()
         self._world: Callable[[], World] | None = None
         self._libraries: Libraries | None = None
-        self._described: dict[tuple[str, str], Described] = {}
+        self._described: dict[Path, tuple[str, Described]] = {}  # the last of each file
+        self._told = ""
         self._promised: dict[tuple[str, str], tuple[Range, type]] = {}
 
     def connect(self, make_world: Callable[[], World]) -> None:
@@ -73,8 +73,8 @@ class Natives:
         assert path is not None
         try:
             found = self._describe(bundle)
-        except LcrError as error:
-            return (), (Problem(str(path), str(error)),)
+        except LcrError as error:  # of this machine or moment, and not of the library: another time it may be described
+            raise SourceProblem(path, str(error)) from error
         offers = tuple(
             Offer(describe_class(cls), bundle.source, "", _key(blueprint), bundle.sha)
             for blueprint, cls in found.blueprints
@@ -82,15 +82,12 @@ class Natives:
         return offers, tuple(Problem(str(path), text) for text in found.problems)
 
     def _describe(self, bundle: Bundle) -> Described:
-        key = (bundle.source.text, bundle.sha)
-        found = self._described.get(key)
-        if found is None:
-            assert bundle.source.path is not None
-            name = bundle.source.path.name
-            found = self.libraries.describe(name, bundle.files, bundle.sha, _siblings(bundle))
-            while len(self._described) >= _REMEMBERED:
-                del self._described[next(iter(self._described))]
-            self._described[key] = found
+        path = bundle.source.path
+        assert path is not None
+        sha, found = self._described.get(path, ("", None))
+        if found is None or sha != bundle.sha:
+            found = self.libraries.describe(path.name, bundle.files, bundle.sha, _siblings(bundle))
+            self._described[path] = bundle.sha, found
         return found
 
     def promise(self, name: str, wanted: Range, protocol: type) -> bool:
@@ -119,7 +116,13 @@ class Natives:
         """Return what has registered itself in this process since the last time, and what is wrong with some of it."""
         if self._libraries is None and not has_symbols():
             return (), ()
-        classes, problems = self.libraries.linked()
+        try:
+            classes, problems = self.libraries.linked()
+        except (
+            LcrError
+        ) as error:  # symbols of these names that are somebody else's: told once, and again when that changes
+            told, self._told = self._told, str(error)
+            return (), () if told == self._told else (Problem("this process", self._told),)
         offers = tuple(Offer(describe_class(cls), Source("linked", path), cls=cls) for path, cls in classes)
         return offers, tuple(Problem(str(path), text) for path, text in problems)
 
@@ -263,7 +266,7 @@ class LoadedLibrary:
 
     def unload(self) -> None:
         """Note that nothing serves from it any more. It stays mapped: see ``native/retired.py``."""
-        from lcr.native.retired import Out, exchanged
+        from lcr.native.retired import Out, reasons_to_stay
 
         if self._components is None:
             self._path.unlink(missing_ok=True)
@@ -272,10 +275,8 @@ class LoadedLibrary:
             classes = tuple(weakref.ref(cls) for cls in self._classes.values())
             assert self._found.elf is not None
             functions = [each for blueprint in self._blueprints.values() for each in blueprint.declared or ()]
-            pointers = tuple(exchanged(functions, self._classes.values()))
-            out = Out(
-                label, self._path, self._components.library, self._found.elf, len(self._content()), classes, pointers
-            )
+            reasons = reasons_to_stay(self._found.elf, functions, self._classes.values())
+            out = Out(label, self._path, self._components.library, len(self._content()), classes, reasons)
             self._libraries.retired.add(out)
         self._classes, self.module = {}, None
 

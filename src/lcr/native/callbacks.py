@@ -7,6 +7,7 @@ loaded is one host's.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import threading
@@ -33,8 +34,8 @@ class Callbacks:
         self._worlds: weakref.WeakSet[World] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._calls = (
-            ffi.callback("lcr_original_reference", self._guarded(self._reference)),
-            ffi.callback("lcr_original_release", self._guarded(self._release)),
+            ffi.callback("lcr_original_reference", self._guarded(self._reference), error=-1, onerror=_failed),
+            ffi.callback("lcr_original_release", self._guarded(self._release), error=-1, onerror=_failed),
         )
 
     def addresses(self) -> tuple[int, int]:
@@ -47,6 +48,10 @@ class Callbacks:
         with self._lock:
             self._worlds.add(world)
 
+    def renew(self) -> None:
+        """Forget who held the lock, in a process that was forked."""
+        self._lock = threading.Lock()
+
     def _guarded(self, do: Callable[..., int]) -> Callable[..., int]:
         def call(*given: Any) -> int:
             try:
@@ -54,9 +59,6 @@ class Callbacks:
             except LcrError as error:
                 _log.error("%s: %s", _asking(), error)
                 _refusals.last = str(error)
-                return -1
-            except BaseException as error:
-                pend(error, "lcr_ifact")
                 return -1
 
         return call
@@ -72,8 +74,8 @@ class Callbacks:
             world.release(handle)
             raise
         own = next(self._numbers)
-        self._held[own] = (world, handle, thunks)
         number[0], interface[0] = own, ffi.cast("void *", thunks.table)
+        self._held[own] = (world, handle, thunks)
         return 0
 
     def _release(self, number: int) -> int:
@@ -107,7 +109,20 @@ def callbacks_of_process(shim: Registrations) -> Callbacks:
         if not _of_process:
             _of_process.append(Callbacks())
             shim.answer(*_of_process[0].addresses())
+            atexit.register(shim.answer, 0, 0)  # what C asks after the interpreter's end fails, as without a host
         return _of_process[0]
+
+
+def renew_callbacks() -> None:
+    """Forget who held locks, in a process that was forked."""
+    global _making
+    _making = threading.Lock()
+    for each in _of_process:
+        each.renew()
+
+
+def _failed(kind: type, error: BaseException, traceback: object) -> None:
+    pend(error, "lcr_ifact")
 
 
 _refusals = threading.local()

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from lcr.model.component import ABI, interface, is_handles_own, requires
+from lcr.model.interface import is_reserved
 from lcr.native import instance, original
 from lcr.native import isolated as isolated_instance
 from lcr.native.blueprint import Blueprint
@@ -89,12 +90,13 @@ def _check(blueprint: Blueprint) -> None:
     """Refuse names that cannot be functions of an interface, and a declaration that does not fit the table."""
     names, table = _names(blueprint), blueprint.table
     wrong = [name for name in names if not name.isidentifier() or is_handles_own(name) or name.startswith("_")]
+    wrong += [name for name in names if is_reserved(name)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if wrong or twice:
         raise ValueError(
             f"{blueprint.label}: {', '.join([*wrong, *twice])} cannot be names of functions (or stand twice)"
         )
-    if blueprint.declared is not None and table.abi == ORIGINAL and table.is_sure and len(names) > len(table.functions):
+    if blueprint.declared is not None and table.abi == ORIGINAL and len(names) > len(table.functions):
         raise ValueError(
             f"{blueprint.label} has {len(table.functions)} functions, and {len(names)} are declared ({', '.join(names)})"
         )

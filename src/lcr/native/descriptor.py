@@ -94,6 +94,14 @@ def _table(image: Image, place: int, at: int) -> Table:
             raise ValueError(f"interface number {place} of {SYMBOL} has no {what}")
     functions = tuple(_functions(image, at, str(named["name"])))
     schema = number(image, at + _SCHEMA, 4) or 1  # as in Python, where nothing is said
+    others = {
+        what: _other(image, at, size, field) or schema for what, field in (("oldest", _OLDEST), ("writes", _WRITES))
+    }
+    if not all(schema - _MOST <= each <= schema for each in others.values()):
+        raise ValueError(
+            f"{named['name']} exports schema {schema}, and says that it imports from {others['oldest']} and writes from "
+            f"{others['writes']}: these must not be higher, and at most {_MOST:,} lower"
+        )
     exports, imports = _field(image, at, size, _EXPORT), _field(image, at, size, _IMPORT)
     if not _field(image, at, size, _CONSTRUCTOR):
         raise ValueError(f"{named['name']} has no constructor")
@@ -108,12 +116,16 @@ def _table(image: Image, place: int, at: int) -> Table:
         functions=tuple(name for name, _ in functions),
         signatures=tuple(signature for _, signature in functions),
         schema=schema,
-        oldest=number(image, at + _OLDEST, 4) or schema,
-        writes=(number(image, at + _WRITES, 4) if size >= _WRITES + 4 else 0) or schema,
+        oldest=others["oldest"],
+        writes=others["writes"],
         per_reference=bool(flags & PER_REFERENCE),
         concurrent=bool(flags & CONCURRENT),
         hooks=Hooks(bool(exports), bool(imports), bool(_field(image, at, size, _SELF_TEST))),
     )
+
+
+def _other(image: Image, at: int, size: int, field: int) -> int:
+    return number(image, at + field, 4) if size >= field + 4 else 0
 
 
 def _version(given: str) -> int | str:

@@ -256,6 +256,14 @@ class Registrations:
         found = (c_uint64.from_address(self._state + shim.RING_AT + 8 * place).value for place in places)
         return [address for address in found if address]
 
+    def forget(self, library: Library) -> None:
+        """Forget what a library registered, before it is closed: another one may come to lie where it was."""
+        for place in range(min(self.count, shim.RING_LENGTH)):
+            entry = c_uint64.from_address(self._state + shim.RING_AT + 8 * place)
+            owner = owner_of(entry.value) if entry.value else None
+            if owner is not None and owner[1] == library.base:
+                entry.value = 0
+
     def answer(self, reference: int, release: int) -> None:
         """Have these functions answer ``lcr_ifact_reference`` and ``lcr_ifact_release``; with 0 they fail again."""
         c_uint64.from_address(self._state + shim.REFERENCE_AT).value = reference

@@ -6,6 +6,8 @@ methods the C functions. So the gate, the replacement and everything else need t
 
 from __future__ import annotations
 
+import weakref
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
@@ -37,20 +39,32 @@ class OriginalInstance:
     def __init__(self, context: object = None) -> None:
         self._lcr_context = for_c(context)
         _note_lent(type(self), context)
-        with Here(self._lcr_world, self._lcr_label):
-            take_refusal()
-            result = self._lcr_constructor(self._lcr_context.pointer) if self._lcr_constructor else 0
-        raise_pending()
-        if result:
-            said = take_refusal()
-            raise LcrError(f"its constructor returned {result}{f': {said}' if said else ''}")
+        take_refusal()
+        outcome: list[int] = []
+        with ExitStack() as undo:
+            undo.callback(self._give_up, outcome)
+            if self._lcr_constructor:
+                with Here(self._lcr_world, self._lcr_label):
+                    _call(outcome, self._lcr_constructor, self._lcr_context.pointer)
+            raise_pending()
+            if any(outcome):
+                said = take_refusal()
+                raise LcrError(f"its constructor returned {outcome[0]}{f': {said}' if said else ''}")
+            undo.pop_all()
 
-    def retire(self) -> None:
-        """Run the C destructor, with the context that the constructor had."""
+    def _give_up(self, outcome: list[int]) -> None:
+        if outcome == [0]:
+            self._destruct()
+
+    def _destruct(self) -> None:
         if self._lcr_destructor:
             with Here(self._lcr_world, self._lcr_label):
                 self._lcr_destructor(self._lcr_context.pointer)
-            raise_pending()
+
+    def retire(self) -> None:
+        """Run the C destructor, with the context that the constructor had."""
+        self._destruct()
+        raise_pending()
 
     destruct = retire
 
@@ -70,16 +84,22 @@ class OwnInstance:
     def __init__(self, context: object = None) -> None:
         given, made = for_c(context), ffi.new(_POINTER)
         _note_lent(type(self), context)
-        self._lcr_services = Services(self._lcr_world, self._lcr_label)
-        try:
-            result = self._lcr_constructor(self._lcr_services.struct, given.pointer, given.size, made)
+        self._lcr_services = Services(self._lcr_world, self._lcr_label, partial(setattr, type(self), LENT, True))
+        outcome: list[int] = []
+        with ExitStack() as undo:
+            undo.callback(self._give_up, outcome, made)
+            _call(outcome, self._lcr_constructor, self._lcr_services.struct, given.pointer, given.size, made)
             raise_pending()
-            if result:
-                raise why(result, self._lcr_services, "its constructor")
-        except BaseException:
-            self._lcr_services.close()
-            raise
-        self._lcr_self = made[0]
+            if any(outcome):
+                raise why(outcome[0], self._lcr_services, "its constructor")
+            self._lcr_self = made[0]
+            undo.pop_all()
+
+    def _give_up(self, outcome: list[int], made: Any) -> None:
+        """End what was constructed after all, when something else went wrong meanwhile; C may have begun to work."""
+        if outcome == [0] and self._lcr_destructor:
+            self._lcr_destructor(made[0])
+        self._lcr_services.close()
 
     def retire(self) -> None:
         """Run the C destructor, and release what the component has left referenced."""
@@ -93,6 +113,11 @@ class OwnInstance:
     destruct = retire
 
 
+def _call(outcome: list[int], function: Any, *arguments: Any) -> None:
+    """Call C in one step of the interpreter: whatever interrupts it, it is known afterwards whether C has done it."""
+    outcome.extend(map(function, *((each,) for each in arguments)))
+
+
 def _note_lent(cls: type, context: object) -> None:
     if isinstance(context, ffi.CData):
         setattr(cls, LENT, True)
@@ -100,33 +125,45 @@ def _note_lent(cls: type, context: object) -> None:
 
 def export_state(self: OwnInstance, schema: int = 0) -> NativeState:
     """Have C write its state, in its own schema or in an older one, and return it."""
+    if self._lcr_services.is_over:
+        raise LcrError(f"{self._lcr_label} has ended: its state cannot be written any more")
     schema = schema or self._lcr_schema
     found: list[bytes] = []
+    failed: list[BaseException] = []
 
     def write(_: Any, data: Any, size: int) -> int:
         found.append(bytes(ffi.buffer(data, size)))
         return 0
 
-    call = ffi.callback(_WRITE, write, error=-1)
+    call = ffi.callback(_WRITE, write, error=-1, onerror=lambda kind, error, traceback: failed.append(error))
     writer = ffi.new(_WRITER, {"size": ffi.sizeof(_WRITER.item), "schema": schema, "write": call})
     self._lcr_services.last_error = ""
     result = self._lcr_exports(self._lcr_self, writer)
     raise_pending()
+    if failed:  # whatever C made of it
+        raise failed[0]
     if result:
         raise why(result, self._lcr_services, f"state_export of schema {schema}")
-    return NativeState(schema, b"".join(found), partial(export_state, self))
+    return NativeState(schema, b"".join(found), partial(_export_again, weakref.ref(self)))
+
+
+def _export_again(instance: weakref.ref[OwnInstance], schema: int) -> NativeState:
+    found = instance()
+    if found is None:
+        raise LcrError("who exported this state has ended, and cannot write it in another schema any more")
+    return export_state(found, schema)
 
 
 def import_state(self: OwnInstance, state: object) -> None:
     """Have C take over a state that a native component exported, or bytes of its own schema."""
-    if state is None:
+    if state is None or state == {}:  # of a version that has none
         return
     if isinstance(state, bytes):
         state = NativeState(self._lcr_schema, state)
     if not isinstance(state, NativeState):
         raise LcrError(
-            f"a component in C takes over bytes, and the state is a {type(state).__name__}: give the version in Python an "
-            f"export_state that returns bytes in the form that state_import of {self._lcr_label} reads"
+            f"{self._lcr_label} is in C and takes over bytes, and the state is a {type(state).__name__}: a version in Python "
+            f"needs an export_state that returns bytes in the form that its state_import reads"
         )
     self._lcr_services.last_error = ""
     result = self._lcr_imports(self._lcr_self, state.schema, state.data, len(state.data))

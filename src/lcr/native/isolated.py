@@ -222,7 +222,7 @@ def import_state(self: IsolatedInstance, state: object) -> None:
         state = NativeState(self._lcr_schema, state)
     if isinstance(state, NativeState):
         self._lcr_remote.order(Import(state.schema, state.data))
-    elif state is not None:
+    elif state is not None and state != {}:
         raise LcrError(f"a component in C takes over bytes, and the state is a {type(state).__name__}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lcr.errors import LcrError
 from lcr.native.blueprint import Blueprint
-from lcr.native.callbacks import callbacks_of_process
+from lcr.native.callbacks import callbacks_of_process, renew_callbacks
 from lcr.native.children import Child, Children, Died, told
 from lcr.native.classes import described, loaded_original
 from lcr.native.context import is_address
@@ -43,6 +43,10 @@ class Described:
     problems: tuple[str, ...] = ()
 
 
+class Unsuitable(LcrError):
+    """A library that cannot be used, as loading it in a child process has shown."""
+
+
 class Libraries:
     """Describes, loads and tries libraries."""
 
@@ -66,7 +70,7 @@ class Libraries:
             if against:
                 return Described(elf, problems=against)
             found = self._tables(name, content, sha, elf)
-        except (ValueError, LcrError) as error:
+        except (ValueError, Unsuitable) as error:
             return Described(None, problems=(str(error),))
         declarations = read_declarations({each: text for each, text in files.items() if each != name})
         return self._blueprints(name, elf, found, declarations)
@@ -90,9 +94,11 @@ class Libraries:
         child = self.children.fork()
         try:
             answer = child.ask(Describe(str(path), str(self.copies.folder)), DESCRIBE_TIMEOUT)
-            return told(answer, "when it was loaded in a child process").tables
+            if answer.error:
+                raise Unsuitable(f"when it was loaded in a child process: {answer.error}")
+            return answer.tables
         except Died as died:
-            raise LcrError(f"it was loaded in a child process first, and {died}") from died
+            raise Unsuitable(f"it was loaded in a child process first, and {died}") from died
         finally:
             child.close()
 
@@ -167,9 +173,12 @@ class Libraries:
 
     # -- trying -----------------------------------------------------------------------------------------------------
 
-    def try_out(self, path: Path, blueprint: Blueprint, context: object, timeout: float) -> Trial:
+    def try_out(self, path: Path, blueprint: Blueprint, context: object, timeout: float) -> Trial | None:
         """Have a candidate constructed and tested in a child process. Raises :class:`LcrError` when it fails or dies."""
         child = self._construct(path, blueprint, context, timeout, is_trial=True)
+        if not blueprint.table.hooks.imports:  # there is nothing to wait for
+            child.close()
+            return None
         table = blueprint.table
         return Trial(child, blueprint.label, table.schema, imports=table.hooks.imports)
 
@@ -201,5 +210,8 @@ class Libraries:
 
     def renew(self) -> None:
         """Serve on in a process that was forked."""
+        self.retired.renew()
+        self._linked.renew()
+        renew_callbacks()
         self.copies.renew()
         self.children.renew()

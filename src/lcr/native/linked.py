@@ -23,6 +23,10 @@ class Linked:
         self._lock = threading.Lock()
         self._seen = 0
 
+    def renew(self) -> None:
+        """Forget who held the lock, in a process that was forked."""
+        self._lock = threading.Lock()
+
     def news(self) -> Iterator[tuple[Path, int, list[int]]]:
         """Give what has registered itself since the last time, by file: its path and base, and where its components are."""
         shim = Registrations.find()
@@ -30,8 +34,9 @@ class Linked:
             return
         with self._lock:
             before, self._seen = self._seen, shim.count
+            addresses = shim.since(before)[: self._seen - before]  # what came since is told next time
         owned: dict[tuple[str, int], list[int]] = {}
-        for address in shim.since(before):
+        for address in addresses:
             owner = owner_of(address)
             if owner is not None and not is_copy(owner[0]):
                 owned.setdefault(owner, []).append(address)

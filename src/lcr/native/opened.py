@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcr.errors import LcrError
+from lcr.model.interface import is_reserved
 from lcr.native import original
 from lcr.native.bound import wrongly_bound
 from lcr.native.descriptor import SYMBOL
@@ -51,11 +53,19 @@ def open_components(path: Path, elf: Elf, shim: Registrations | None) -> Opened:
     # By the file's own address: dlsym would find one in what the library is linked against, too.
     if (address := elf.address_of(SYMBOL)) is not None:
         return Opened(library, descriptor=library.base + address)
-    found = _registered(library, elf, shim, before)
-    if not found:
-        library.close()
-        raise LcrError(REGISTERED_NOTHING)
+    with ExitStack() as undo:
+        undo.callback(_close, library, shim)
+        found = _registered(library, elf, shim, before)
+        if not found:
+            raise LcrError(REGISTERED_NOTHING)
+        undo.pop_all()
     return Opened(library, components=found)
+
+
+def _close(library: Library, shim: Registrations | None) -> None:
+    if shim is not None:
+        shim.forget(library)
+    library.close()
 
 
 def _registered(library: Library, elf: Elf, shim: Registrations | None, before: int) -> tuple[int, ...]:
@@ -102,7 +112,7 @@ def _functions(base: int, elf: Elf, memory: Memory, table: int) -> tuple[tuple[s
         if not elf.pointer_at(table - base + 8 * place) and not sized:
             break
         function = memory.pointer_at(table + 8 * place)
-        if not elf.is_code(function - base):
+        if not elf.is_code(function - base) and not sized:
             break
         own = elf.symbol_at(function - base)
         names.append(_name(own[0] if own is not None else "", place, names))
@@ -110,5 +120,7 @@ def _functions(base: int, elf: Elf, memory: Memory, table: int) -> tuple[tuple[s
 
 
 def _name(symbol: str, place: int, before: list[str]) -> str:
-    is_usable = symbol.isidentifier() and not symbol.startswith("_") and symbol not in before
+    is_usable = (
+        symbol.isidentifier() and not symbol.startswith("_") and not is_reserved(symbol) and symbol not in before
+    )
     return symbol if is_usable else f"func{place + 1}"

@@ -7,7 +7,6 @@ later on. So a library goes only when somebody asks for it, and only when it is 
 from __future__ import annotations
 
 import gc
-import re
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcr.model.report import Unloaded
-from lcr.native.dynamic import Library
+from lcr.native.dynamic import Library, Registrations
 from lcr.native.elf import Elf
-from lcr.native.functions import is_opaque
 from lcr.native.instance import LENT
+from lcr.native.lending import exchanges
 from lcr.native.signature import CFunction
 
 # What a library may call without leaving anything behind that leads back into it. Whoever calls anything else, such as
@@ -52,25 +51,23 @@ class Out:
     label: str
     path: Path
     library: Library
-    elf: Elf
     size: int
     classes: tuple[weakref.ref[type], ...]
-    exchanged: tuple[str, ...]  # by which pointers others may have what leads into it
+    reasons: tuple[str, ...]  # why something may come back into it
 
 
-def exchanged(functions: Iterable[CFunction], classes: Iterable[type]) -> Iterator[str]:
-    """Say which pointers went between a library and its callers: of those that it gave, or wrote to, one may lead into it."""
-    names = sorted({each.name for each in functions if _exchanges(each)})
+def reasons_to_stay(elf: Elf, functions: Iterable[CFunction], classes: Iterable[type]) -> tuple[str, ...]:
+    """Say why something may come back into a library: by what it calls, and by the pointers that it gave or was given."""
+    return (*_exchanged(functions, classes), *_may_come_back(elf))
+
+
+def _exchanged(functions: Iterable[CFunction], classes: Iterable[type]) -> Iterator[str]:
+    names = sorted({each.name for each in functions if exchanges(each)})
     if names:
         yield f"pointers go through {', '.join(names)}, and one that leads into it may be kept"
     lent = [cls.__name__ for cls in classes if getattr(cls, LENT, False)]
     if lent:
-        yield f"the context of {', '.join(lent)} was a pointer, and what it leads to may lead into it"
-
-
-def _exchanges(function: CFunction) -> bool:
-    written = (each.type for each in function.parameters if not re.fullmatch(r"const [^*(]*\*", each.type))
-    return (not function.convert and is_opaque(function.result)) or any(map(is_opaque, written))
+        yield f"{', '.join(lent)} was given pointers, or gave some to what it referenced: one may lead into it"
 
 
 class Retired:
@@ -94,11 +91,12 @@ class Retired:
     def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
         """Unload what is proved to be safe to unload; tell of each why it stays, or that it is gone. Runs the collector."""
         gc.collect()
-        with self._lock:
+        with self._lock:  # not while the libraries' own destructors run
             meant = [out for out in self._out if name is None or name in _names(out.label)]
-            told = tuple(Unloaded(out.label, str(out.path), out.size, tuple(_try(out))) for out in meant)
-            gone = {id(out) for out, each in zip(meant, told, strict=True) if not each.reasons}
-            self._out = [out for out in self._out if id(out) not in gone]
+            self._out = [out for out in self._out if out not in meant]
+        told = tuple(Unloaded(out.label, str(out.path), out.size, tuple(_try(out))) for out in meant)
+        with self._lock:
+            self._out += [out for out, each in zip(meant, told, strict=True) if each.reasons]
         return told
 
     def renew(self) -> None:
@@ -111,7 +109,10 @@ def _names(label: str) -> set[str]:
 
 
 def _try(out: Out) -> Iterable[str]:
-    reasons = [*_kept(out), *out.exchanged, *_may_come_back(out.elf)]
+    reasons = [*_kept(out), *out.reasons]
+    shim = Registrations.find() if not reasons else None
+    if shim is not None:
+        shim.forget(out.library)
     if not reasons and not out.library.close():
         reasons = ["the dynamic loader keeps it mapped: something else refers to it"]
     if not reasons:

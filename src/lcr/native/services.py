@@ -10,6 +10,7 @@ from typing import Any
 from lcr.errors import LcrError
 from lcr.model.component import C_SIGNATURE
 from lcr.native.foreign import ffi, text_of
+from lcr.native.lending import exchanges
 from lcr.native.pending import pend
 from lcr.native.signature import CFunction, parse_signature
 from lcr.native.thunks import Thunks
@@ -22,31 +23,51 @@ _SERVICES = ffi.typeof("struct lcr_services *")
 _FIELDS = dict(_SERVICES.item.fields)
 
 
-class Services:
-    """The services of one instance, until :meth:`close`."""
+# C may use its services until its destructor has returned, whatever becomes of the instance in Python: what nobody closes
+# stays here, and in memory.
+_alive: set[Services] = set()
 
-    def __init__(self, world: World, label: str) -> None:
+
+class Services:
+    """The services of one instance, until :meth:`close`. ``lend`` is called when C gets hold of pointers of others."""
+
+    def __init__(self, world: World, label: str, lend: Callable[[], None]) -> None:
         self.last_error = ""
+        self.is_over = False
+        self._lend = lend
         self._world = world
         self._label = label
         self._referenced: dict[int, tuple[Any, Thunks]] = {}
         self._calls = (
-            ffi.callback(_FIELDS["log"].type, self._record),
-            ffi.callback(_FIELDS["reference"].type, self._guarded(self._reference, -1)),
-            ffi.callback(_FIELDS["release"].type, self._guarded(self._release, -1)),
+            ffi.callback(_FIELDS["log"].type, self._record, onerror=self._failed),
+            ffi.callback(_FIELDS["reference"].type, self._guarded(self._reference), error=-1, onerror=self._failed),
+            ffi.callback(_FIELDS["release"].type, self._guarded(self._release), error=-1, onerror=self._failed),
         )
         given = {"size": ffi.sizeof(_SERVICES.item), "is_trial": world.is_trial, "host": ffi.NULL}
         given |= dict(zip(("log", "reference", "release"), self._calls, strict=True))
         self.struct = ffi.new(_SERVICES, given)
+        _alive.add(self)
 
     def close(self) -> tuple[str, ...]:
-        """Release what the component has not; return what was."""
-        left = tuple(self._referenced)
-        for number in left:
-            self._let_go(number)
-        return tuple(f"{self._label} did not release what it had referenced (handle {number})" for number in left)
+        """Release what the component has not, the last one first; return what was. C must be through with all of it."""
+        self.is_over = True
+        left = [self._left(number) for number in reversed(tuple(self._referenced))]
+        _alive.discard(self)
+        return tuple(left)
 
-    def _guarded(self, do: Callable[..., int], failed: int) -> Callable[..., int]:
+    def _left(self, number: int) -> str:
+        told = f"{self._label} did not release what it had referenced (handle {number})"
+        try:
+            self._let_go(number)
+        except LcrError as error:
+            return f"{told}, and it cannot be released: {error}"
+        return told
+
+    def _failed(self, kind: type, error: BaseException, traceback: object) -> None:
+        """Keep what came before any of it ran, such as an interrupt."""
+        pend(error, f"a service of {self._label}")
+
+    def _guarded(self, do: Callable[..., int]) -> Callable[..., int]:
         """A refusal is told to C; what is no refusal goes on to whoever called the C function."""
 
         def call(_: Any, *given: Any) -> int:
@@ -54,10 +75,7 @@ class Services:
                 return do(*given)
             except LcrError as error:
                 self._note(logging.ERROR, str(error))
-                return failed
-            except BaseException as error:
-                pend(error, f"a service of {self._label}")
-                return failed
+                return -1
 
         return call
 
@@ -74,6 +92,8 @@ class Services:
 
     def _reference(self, name: Any, wanted: Any, signatures: Any, count: int, functions: Any, number: Any) -> int:
         declared = [_declared(text_of(signatures[n])) for n in range(count)]
+        if any(map(exchanges, declared)):
+            self._lend()
         handle = self._world.reference(text_of(name), text_of(wanted) or None, None, self._label)
         try:
             _refuse_others(self._world.class_of(handle), declared, text_of(name))
@@ -83,9 +103,9 @@ class Services:
             raise
         own = next(_numbers)
         self._referenced[own] = (handle, thunks)
-        number[0] = own
         for n in range(count):
             functions[n] = ffi.cast("void(*)(void)", thunks.table[n])
+        number[0] = own
         return 0
 
     def _release(self, number: int) -> int:

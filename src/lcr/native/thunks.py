@@ -82,7 +82,7 @@ class _Result:
             return None
         if not self._is_text:
             return value
-        if value is None:
+        if value is None or value == 0:  # 0 is what a trial answers with
             return ffi.NULL
         self._last.text = ffi.new(_TEXT, value.encode() if isinstance(value, str) else value)
         return self._last.text

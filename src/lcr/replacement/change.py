@@ -78,7 +78,7 @@ class Change:
         """Do the transfer on a copy of the state; return warnings."""
         steps, warned = migrations(self.slot, self._loaded), list[str]()
         for each in self.prepared.values():
-            moved, warnings = self._step("importing the state", partial(rehearse, each, steps), undo)
+            moved, warnings = self._step("importing the state", partial(rehearse, each, steps, self._timeout), undo)
             self.moved += moved
             warned += warnings
         return warned

@@ -17,7 +17,7 @@ _TRIES = 5
 
 
 def rehearse(
-    prepared: Prepared, steps: Sequence[tuple[str, Migration]], undo: ExitStack
+    prepared: Prepared, steps: Sequence[tuple[str, Migration]], timeout: float, undo: ExitStack
 ) -> tuple[int, tuple[str, ...]]:
     """Do the transfer of one seat on a copy. Return how many entries would move, and warnings.
 
@@ -35,6 +35,8 @@ def rehearse(
     before = attributes(prepared.instance, prepared.dependencies)
     undoing(undo, empty, prepared.instance, prepared.dependencies, before)  # what could not be copied is the old one's
     migrated = migrate(state, steps)
+    if prepared.trial is not None:
+        prepared.trial.import_state(migrated, timeout / 2)
     import_state(prepared.instance, migrated, prepared.taken)
     if _shape(state, copied.made()) != inside:
         names = ", ".join([name for name, _ in steps] + ["import_state"])
