@@ -17,6 +17,7 @@ def interface_status(slot: Slot, natives: Natives) -> InterfaceStatus:
     """Describe one place."""
     interface, seats = slot.interface, list(slot.seats)
     retired, size = natives.retired(slot.name)
+    is_isolated = interface.abi != PYTHON and natives.isolates(slot.name)
     return InterfaceStatus(
         name=slot.name,
         version=interface.version.text,
@@ -35,9 +36,10 @@ def interface_status(slot: Slot, natives: Natives) -> InterfaceStatus:
         holders=tuple(f"{kept.holder} ({kept.range.text or 'any'})" for kept in slot.records()),
         since=slot.since,
         abi=interface.abi,
-        isolation="process" if interface.abi != PYTHON and natives.isolates(slot.name) else "none",
+        isolation="process" if is_isolated else "none",
         retired=retired,
         retired_bytes=size,
+        restarts=sum(getattr(seat.instance, "_lcr_restarts", 0) for seat in seats) if is_isolated else 0,
     )
 
 

@@ -219,7 +219,10 @@ class FakeHost:
 
     def unload(self, name: str | None = None) -> tuple[Unloaded, ...]:
         """Return that one library is gone and another stays."""
-        return (Unloaded("a 1.0", "/tmp/a-g1.so", 16_000), Unloaded("a 1.1", "/tmp/a-g2.so", 16_000, ("it has a thread",)))
+        return (
+            Unloaded("a 1.0", "/tmp/a-g1.so", 16_000),
+            Unloaded("a 1.1", "/tmp/a-g2.so", 16_000, ("it has a thread",)),
+        )
 
     def snapshot(self) -> Snapshot:
         """Return that nothing serves."""

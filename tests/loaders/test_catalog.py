@@ -482,7 +482,9 @@ def test_a_python_file_on_the_path_that_is_none_is_reported(on: Folder) -> None:
     (on.root / "notes.txt").write_text("")
     on.catalog = Catalog([on.root / "notes.txt"])
     assert on.offers() == []
-    assert on.problems() == [("notes.txt", "a component is a .py file, a package folder or a shared object (.so, .lcrso)")]
+    assert on.problems() == [
+        ("notes.txt", "a component is a .py file, a package folder or a shared object (.so, .lcrso)")
+    ]
 
 
 # -- reading what was offered -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ It is run as a script. Each line that it is sent is a job in JSON, and each line
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -45,6 +46,8 @@ def run(job: Mapping[str, Any]) -> None:
 def main() -> None:
     """Run what comes, until nothing more does. In the process of a program it returns at the program's end."""
     lcr.native.signature.parse_signature("warm", "int(int)")  # the parser of C takes its time to begin
+    gc.collect()
+    gc.freeze()  # what is imported is not looked through at the end of each program
     answers = os.fdopen(os.dup(1), "w")
     for line in os.fdopen(os.dup(0)):
         pid = os.fork()

@@ -19,7 +19,7 @@ import lcr.ifact
 from lcr.native.functions import NotDeclared
 from tests.conftest import Calls, wait_until
 from tests.native.conftest import Programs
-from tests.native.libraries import CALL, Libraries, component, declare
+from tests.native.libraries import CALL, EXAMPLES, Libraries, component, declare
 
 Add = Callable[..., Path]
 
@@ -36,9 +36,9 @@ class World:
 
     def example(self, name: str, *, aside: bool = False) -> Path:
         """Add a component of the examples, such as ``counter_1``."""
-        source = next(f"counter/{name}{suffix}" for suffix in (".c", ".cpp") if _is_example(name, suffix))
-        flags = ["-fno-gnu-unique", "-std=c++20"] if source.endswith(".cpp") else []
-        return self._libraries.example(self._place(name, aside), source, *flags)
+        (source,) = (EXAMPLES / "counter").glob(f"{name}.c*")
+        flags = ["-fno-gnu-unique", "-std=c++20"] if source.suffix == ".cpp" else []
+        return self._libraries.example(self._place(name, aside), f"counter/{source.name}", *flags)
 
     def trap(self, sources: str, *interfaces: tuple[str, int, str], version: int = 1, aside: bool = False) -> Path:
         """Add a component for the original's header, with its declarations."""
@@ -58,12 +58,6 @@ class World:
 
     def _place(self, name: str, aside: bool) -> Path:
         return (self.aside if aside else self.folder) / f"{name}.lcrso"
-
-
-def _is_example(name: str, suffix: str) -> bool:
-    from tests.native.libraries import EXAMPLES
-
-    return (EXAMPLES / "counter" / f"{name}{suffix}").exists()
 
 
 @pytest.fixture
@@ -417,6 +411,123 @@ def test_c_calls_c_and_never_stale(world: World) -> None:
     world.host.replace("counter", source=newer)
     assert greeter.greet(b"Bob") == b"Hello Bob, you are number 2 of length 3"
     assert (greeter.greeted(), status(world, "counter").version) == (2, "2.0")
+
+
+def test_a_call_from_c_waits_like_any_other_while_what_it_calls_is_replaced(world: World, calls: Calls) -> None:
+    """So that none of them is lost either."""
+    world.example("counter_1")
+    world.example("greeter")
+    newer = world.example("counter_2", aside=True)
+    greeter = world.host.reference("greeter")
+    begun = threading.Barrier(4)
+
+    def greet(name: bytes) -> None:
+        begun.wait()
+        for _ in range(200):
+            greeter.greet(name)
+
+    for number in range(3):
+        calls.start(greet, b"x" * number)
+    begun.wait()
+    world.host.replace("counter", source=newer)
+    calls.join()
+    assert greeter.greeted() == 600
+
+
+def test_two_hosts_of_a_process_are_asked_by_their_own_components(
+    world: World, libraries: Libraries, tmp_path: Path
+) -> None:
+    """The original's calls are one for the process; whom they ask is told by who makes them."""
+    (tmp_path / "second").mkdir()
+    other = World(tmp_path / "second", libraries)
+    for each, greeting in ((world, 500), (other, 600)):
+        each.trap("calls_back.c", CALLER)
+        source = PYTHON_GREETER.replace("500", str(greeting)).replace("version=1", 'version=1, scope="reference"')
+        each.python("greeter", source)
+    callers = [each.host.reference("caller", 1) for each in (world, other)]
+    assert [caller.call_anew(7) for caller in callers] == [507, 607]
+    other.host.close()
+    assert callers[0].call_anew(7) == 507
+
+
+BY_THREAD = """
+#include <pthread.h>
+struct asker { const struct lcr_services *services; uint64_t handle; int (*length)(const char *); int got; };
+static int construct(const struct lcr_services *services, const void *context, size_t size, void **self)
+{
+    static const char *const wanted[] = {"int length(const char *)"};
+    struct asker *asker = calloc(1, sizeof *asker);
+    (void)context, (void)size;
+    asker->services = services;
+    *self = asker;
+    return services->reference(services->host, "names", NULL, LCR_ARRAY(wanted), (void (**)(void))&asker->length, &asker->handle);
+}
+static void destruct(void *self)
+{
+    struct asker *asker = self;
+    asker->services->release(asker->services->host, asker->handle);
+    free(asker);
+}
+static void *run(void *self)
+{
+    struct asker *asker = self;
+    asker->got = asker->length("abc");
+    return NULL;
+}
+static int measure(void *self)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, run, self);
+    pthread_join(thread, NULL);
+    return ((struct asker *)self)->got;
+}
+"""
+
+
+@pytest.fixture
+def by_thread(world: World) -> World:
+    """A component that calls "names" on a thread that it makes."""
+    source = component(
+        "asker", "1.0", BY_THREAD, {"measure": "int(void)"}, constructor="construct", destructor="destruct"
+    )
+    world.text("asker", source)
+    return world
+
+
+def test_a_thread_that_c_has_made_may_call_python(by_thread: World) -> None:
+    """The interpreter is taken for that."""
+    by_thread.python("names", NAMES)
+    assert by_thread.host.reference("asker").measure() == 3
+
+
+def test_what_python_raises_on_a_thread_that_c_has_made_is_told_to_the_hook(
+    by_thread: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is there to be told; C gets 0."""
+    told: list[Any] = []
+    monkeypatch.setattr("threading.excepthook", told.append)
+    by_thread.python("names", NAMES.replace("return len(text.decode())", "raise KeyError(text)"))
+    assert by_thread.host.reference("asker").measure() == 0
+    assert [(each.exc_type, each.exc_value.args) for each in told] == [(KeyError, (b"abc",))]
+
+
+def test_functions_run_on_several_threads_at_once(world: World, calls: Calls) -> None:
+    """Without the interpreter's lock: here each waits in C for the others."""
+    source = """
+#include <pthread.h>
+static pthread_barrier_t all;
+static int construct(const struct lcr_services *services, const void *context, size_t size, void **self)
+{
+    (void)services, (void)context, (void)size, (void)self;
+    return pthread_barrier_init(&all, NULL, 3);
+}
+static int meet(void *self, int number) { (void)self; pthread_barrier_wait(&all); return number; }
+"""
+    world.text("it", component("it", "1.0", source, {"meet": "int(int)"}, constructor="construct"))
+    it = world.host.reference("it")
+    got = [calls.start(it.meet, number) for number in range(3)]
+    calls.join()
+    assert got == [[0], [1], [2]]
 
 
 # -- replacement ----------------------------------------------------------------------------------------------------------

@@ -128,12 +128,16 @@ def _detail(each: Json) -> Iterator[tuple[str, object]]:
 
 def _in_c(each: Json) -> str:
     kind = "built for the original's header" if each["abi"] == "original" else "built for lcr_component.h"
-    where = ", in a process of its own" if each["isolation"] == "process" else ""
+    where = f", in a process of its own{_restarted(each)}" if each["isolation"] == "process" else ""
     libraries = "library stays" if each["retired"] == 1 else "libraries stay"
     left = (
         f"; {each['retired']} older {libraries} in memory, {each['retired_bytes']:,} bytes" if each["retired"] else ""
     )
     return f"{kind}{where}{left}"
+
+
+def _restarted(each: Json) -> str:
+    return f" (restarted {_count(each['restarts'], 'time')}, each time without its state)" if each["restarts"] else ""
 
 
 def catalog(answer: Json) -> None:

@@ -106,6 +106,7 @@ class InterfaceStatus(Jsonable):
     isolation: str = "none"  # "process": its instances run in processes of their own
     retired: int = 0  # libraries of this interface that are out, and still in memory
     retired_bytes: int = 0  # the size of their files together
+    restarts: int = 0  # of the processes of its instances: how often one began anew, without its state
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-CONNECT, ORDER = b"c", b"o"  # what follows on a session: a connection for calls, or an order
+CONNECT, ORDER = b"c", b"o"  # with a socket, on a session: a connection for calls, or one for a single order
 CALL = tuple[int, list[Any]]  # which function, and the arguments
 RESULT = tuple[bool, Any]  # whether it returned, and what; otherwise the error's type and text
 
@@ -24,6 +24,11 @@ def packed(message: object) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
+def unpacked(message: bytes | bytearray, kind: Any) -> Any:
+    """Return what is in a message that was received. Raises :class:`msgspec.DecodeError` when it is not of this type."""
+    return _decoders[kind](memoryview(message)[4:])
+
+
 class Stream:
     """One connection; one call is under way at a time, so nothing is read beyond a message."""
 
@@ -37,15 +42,22 @@ class Stream:
         """Send a message that is :func:`packed`."""
         self._send(message)
 
-    def receive(self, kind: Any) -> Any:
-        """Return the next message. Raises EOFError when the other end is gone."""
+    def receive(self) -> bytes | bytearray:
+        """Return the next message, for :func:`unpacked`. Raises EOFError when the other end is gone."""
         try:
             data = self._receive(_AT_ONCE)
-            while len(data) < 4 or len(data) < 4 + _HEAD.unpack_from(data)[0]:
-                more = self._receive(_AT_ONCE) if data else b""
-                if not more:
-                    raise EOFError
-                data += more
+            if len(data) >= 4 and len(data) >= 4 + _HEAD.unpack_from(data)[0]:
+                return data
+            return self._received(bytearray(data))
         except ConnectionError as error:
             raise EOFError from error
-        return _decoders[kind](memoryview(data)[4:])
+
+    def _received(self, data: bytearray) -> bytearray:
+        """Return a message that comes in parts, of which this is the first."""
+        more: bytes | bytearray = data
+        while more:
+            if len(data) >= 4 and len(data) >= 4 + _HEAD.unpack_from(data)[0]:
+                return data
+            more = self._receive(_AT_ONCE)
+            data += more
+        raise EOFError

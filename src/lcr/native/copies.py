@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import weakref
+from contextlib import ExitStack
 from pathlib import Path
 
 from lcr.errors import LcrError
@@ -33,8 +35,8 @@ class Copies:
     def folder(self) -> Path:
         """The folder, which only this user may look into."""
         with self._lock:
-            if self._folder is None or self._pid != os.getpid():  # a forked child's copies are its own
-                self._pid = os.getpid()
+            if self._folder is None or self._pid != os.getpid() or not _is_ours(self._folder):
+                self._pid = os.getpid()  # a forked child's copies are its own
                 self._folder = self._make()
             return self._folder
 
@@ -57,8 +59,11 @@ class Copies:
         """Write a copy under a new name; ``number`` is one that no load of this process had before."""
         path = self.folder / f"{stem[:80]}-{sha[:16]}-g{number}.so"
         try:
-            with open(path, "xb") as file:
+            with open(path, "xb") as file, ExitStack() as undo:
+                undo.callback(path.unlink, missing_ok=True)
                 file.write(content)
+                file.flush()
+                undo.pop_all()
         except OSError as error:
             raise LcrError(f"the private copy {path} could not be written: {error.strerror}") from error
         return path
@@ -66,6 +71,15 @@ class Copies:
     def renew(self) -> None:
         """Forget who held the lock, in a process that was forked."""
         self._lock = threading.Lock()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Tell whether a folder is still there: what cleans the place for temporary files may have removed it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 def is_copy(path: str) -> bool:

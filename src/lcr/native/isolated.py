@@ -6,6 +6,7 @@ Its class has the same functions as any other, which send a message instead of c
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 
 from lcr.errors import LcrError
 from lcr.model.component import NOT_STATE
-from lcr.native.channel import CONNECT, ORDER, RESULT, Stream, packed
+from lcr.native.channel import CONNECT, ORDER, RESULT, Stream, packed, unpacked
 from lcr.native.children import Child
 from lcr.native.frames import receive, send
 from lcr.native.jobs import Import, Order, Outcome
@@ -27,7 +28,7 @@ ORDER_TIMEOUT = 30.0  # seconds for a hook
 
 
 class Crashed(LcrError):
-    """The process of an isolated component ended while it was being called: whether the call was carried out is not known."""
+    """The process of an isolated component has ended, or is not this process's: the text says what became of the call."""
 
 
 class Failed(LcrError):
@@ -35,11 +36,12 @@ class Failed(LcrError):
 
 
 class Process:
-    """One process of a component, and the connections to it."""
+    """One process of a component, and the connections to it: one for each call at a time, which is used again, and one for
+    each order. So an answer that nobody has waited for is nobody else's, and nothing waits for what another thread asked.
+    """
 
     def __init__(self, child: Child) -> None:
         self._child = child
-        self._lock = threading.Lock()
         self._free: deque[Stream] = deque()
         self.is_over = False
 
@@ -53,7 +55,7 @@ class Process:
         stream = self._connection()
         try:
             stream.send(message)
-            answer: tuple[bool, Any] = stream.receive(RESULT)
+            answer: tuple[bool, Any] = unpacked(stream.receive(), RESULT)
         except BaseException as error:
             stream.socket.close()  # not to be used again: the answer may still be on its way
             if isinstance(error, OSError):
@@ -66,30 +68,31 @@ class Process:
         try:
             return self._free.pop()
         except IndexError:
-            return self._connect()
+            return Stream(self._connect(CONNECT))
 
-    def _connect(self) -> Stream:
+    def _connect(self, kind: bytes) -> socket.socket:
         ours, theirs = socket.socketpair()
-        with theirs, self._lock:
+        with theirs:
             try:
-                socket.send_fds(self._child.session, [CONNECT], [theirs.fileno()])
-            except OSError as error:
+                socket.send_fds(self._child.session, [kind], [theirs.fileno()])  # whole or not at all: it is one byte
+            except BaseException as error:
                 ours.close()
-                raise EOFError from error
-        return Stream(ours)
+                if isinstance(error, OSError):
+                    raise EOFError from error
+                raise
+        return ours
 
     def order(self, order: Order | Import) -> Outcome:
         """Have the instance do something. Raises :class:`LcrError` when it fails or its process dies."""
-        with self._lock:
-            try:
-                self._child.session.settimeout(ORDER_TIMEOUT)
-                self._child.session.sendall(ORDER)
-                send(self._child.session, order)
-                outcome: Outcome = receive(self._child.session, Outcome)
-            except TimeoutError as error:
-                raise Crashed(f"it gave no answer in {ORDER_TIMEOUT:g} s") from error
-            except (EOFError, OSError) as error:
-                raise Crashed(self._child.how_it_died()) from error
+        try:
+            with self._connect(ORDER) as connection:
+                connection.settimeout(ORDER_TIMEOUT)
+                send(connection, order)
+                outcome: Outcome = receive(connection, Outcome)
+        except TimeoutError as error:
+            raise Crashed(f"it gave no answer in {ORDER_TIMEOUT:g} s") from error
+        except (EOFError, OSError) as error:
+            raise Crashed(self._child.how_it_died()) from error
         if outcome.error:
             raise LcrError(outcome.error)
         return outcome
@@ -101,23 +104,35 @@ class Process:
     def close(self) -> None:
         """End it."""
         self.is_over = True
+        self.leave()
+        self._child.close()
+
+    def leave(self) -> None:
+        """Close the connections to it."""
         while self._free:
             self._free.pop().socket.close()
-        self._child.close()
 
 
 class Remote:
-    """What is behind one instance: the process that it has now, and the way to the next one."""
+    """What is behind one instance: the process that it has now, and the way to the next one.
+
+    A process that was forked from this one has no part in it: the first call there says so, and begins one of its own.
+    """
 
     def __init__(self, start: Callable[[], Child], label: str) -> None:
         self._start = start
         self._label = label
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process: in a forked one nobody lets go of the other's
+        self._owner = os.getpid()
         self._process: Process | None = Process(start())
         self._wait = SHORTEST_WAIT  # after the next restart that fails
         self._not_before = 0.0
         self._is_over = False
         self.restarts = 0
+
+    @property
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def call(self, place: int, arguments: tuple[Any, ...]) -> Any:
         """Call a function there."""
@@ -147,15 +162,15 @@ class Remote:
             how = process.how_it_died()
             process.close()
             self._process = None
-            now = self._next()
+            now = self._next("It was restarted")
         return Crashed(f"{self._label} runs in a process of its own, and {how}. {_UNKNOWN} {now}")
 
-    def _next(self) -> str:
+    def _next(self, done: str) -> str:
         try:
             self._begin()
         except LcrError as error:
             return f"It could not be restarted: {error}"
-        return "It was restarted, with its context and without its state."
+        return f"{done}, with its context and without its state."
 
     def _begin(self) -> Process:
         if self._is_over:
@@ -174,8 +189,20 @@ class Remote:
 
     def _restart(self) -> Process:
         with self._lock:
+            if self._owner != os.getpid():
+                raise self._forked()
             process = self._process
             return process if process is not None and process.is_here else self._begin()
+
+    def _forked(self) -> Crashed:
+        """Begin anew in a process that was forked, and return what the first caller there is told."""
+        left, self._process, self._owner = self._process, None, os.getpid()
+        if left is not None:
+            left.leave()
+        return Crashed(
+            f"{self._label} runs in a process of its own, which stays with the process that this one was forked from, and "
+            f"so does its state. This call was not carried out. {self._next('A new one was started')}"
+        )
 
     def close(self) -> None:
         """Have the destructor run, and end the process; where there is none now, there is nothing to end."""
@@ -202,6 +229,10 @@ class IsolatedInstance:
     def __init__(self, context: object = None) -> None:
         start = type(self)._lcr_start
         self._lcr_remote = Remote(lambda: start(context), self._lcr_label)
+
+    @property
+    def _lcr_restarts(self) -> int:
+        return self._lcr_remote.restarts
 
     def retire(self) -> None:
         """Run the C destructor there, and end the process."""

@@ -9,6 +9,9 @@ import msgspec
 from lcr.native.blueprint import Blueprint
 from lcr.native.table import Table
 
+# To the worker: fork a process, or say how this one of yours ended. From it, before all else: it is the worker.
+FORK, STATUS, READY = b"fork", b"status", b"lcr worker"
+
 
 class Describe(msgspec.Struct, frozen=True, tag=True):
     """Load a library of the original's kind and say what it registered."""

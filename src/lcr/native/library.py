@@ -191,7 +191,8 @@ class Libraries:
         return self._construct(path, blueprint, context, START_TIMEOUT, is_trial=False)
 
     def _construct(self, path: Path, blueprint: Blueprint, context: object, timeout: float, *, is_trial: bool) -> Child:
-        where, child = "in a trial in a child process" if is_trial else "in a process of its own", self.children.fork()
+        where = "in a trial in a child process" if is_trial else "in a process of its own"
+        child = self.children.fork(logged_as=None if is_trial else blueprint.label)
         try:
             given = context if isinstance(context, int | bytes | str) else None
             job = Construct(str(path), str(self.copies.folder), blueprint, given, is_trial)

@@ -11,10 +11,12 @@ _LEAST = 1e-3  # seconds: 0 would not wait at all
 
 
 class Trial:
-    """A candidate that has been constructed in a child process and waits there. Undo: :meth:`close`."""
+    """A candidate that has been constructed in a child process, and waits there for a state. Undo: :meth:`close`."""
 
     def __init__(self, child: Child, label: str, schema: int, *, imports: bool) -> None:
         self._child, self._label, self._schema, self._imports = child, label, schema, imports
+        if not imports:  # it has shown what it can show
+            child.close()
 
     def import_state(self, state: object, timeout: float) -> None:
         """Have it take over a state there. Raises :class:`LcrError` when it fails, dies or takes longer."""

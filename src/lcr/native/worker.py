@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,20 +22,21 @@ from lcr.native.dynamic import Registrations
 from lcr.native.elf import read_elf
 from lcr.native.frames import receive, send
 from lcr.native.inside import construct
-from lcr.native.jobs import Answer, Construct, Describe, Import
+from lcr.native.jobs import FORK, READY, STATUS, Answer, Construct, Describe, Import
 from lcr.native.opened import open_components, original_tables
 from lcr.native.state import NativeState
+from lcr.native.stderr import log_to_host
 
-FORK, STATUS = b"fork", b"status"
 _SIZE = 64  # bytes of a message to the worker
-_GRACE = 5.0  # seconds: a large process takes its time to be written down as a core
 
 
 def main(control: socket.socket) -> None:
     """Fork at each request, until the host is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to the host, which ends us
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where the host ignores it: nobody would say how a child ended
+    control.send(READY)
     while True:
-        message, fds, _, _ = socket.recv_fds(control, _SIZE, 2)
+        message, fds, _, _ = socket.recv_fds(control, _SIZE, 2, socket.MSG_CMSG_CLOEXEC)
         if not message:
             return
         if message == FORK:
@@ -55,10 +56,7 @@ def _fork(control: socket.socket, fds: list[int]) -> int:
 
 
 def _status(pid: int) -> int:
-    """Return the exit code of one that is over; one that has only closed its socket is ended."""
-    with open(os.pidfd_open(pid)) as ended:
-        if not select.select([ended], [], [], _GRACE)[0]:
-            os.kill(pid, signal.SIGKILL)
+    """Return the exit code of one that is over, for which the host has waited."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -68,8 +66,10 @@ def _serve(session: int, errors: int) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)  # what a trial prints is nobody's output
     os.dup2(errors, 2)
+    os.close(errors)
     code = 1
     try:
+        threading.Thread(target=_end_with_host, args=(session,), daemon=True).start()
         _answer(socket.socket(fileno=session))
         code = 0
     except EOFError:  # the host does not want it any more
@@ -80,11 +80,21 @@ def _serve(session: int, errors: int) -> None:
         os._exit(code)  # no destructor of a library runs: it may be what hangs or crashes
 
 
+def _end_with_host(session: int) -> None:
+    """End this process when the host has gone, or does not want it any more, whatever C is doing here."""
+    closed = select.poll()
+    closed.register(session, select.POLLRDHUP)
+    closed.poll()
+    os._exit(0)
+
+
 def _answer(session: socket.socket) -> None:
     job: Any = receive(session, Describe | Construct)
     if isinstance(job, Describe):
         send(session, _told(lambda: _describe(job)))
         return
+    if not job.is_trial:
+        log_to_host()
     instance: list[Any] = []
     answer = _told(lambda: instance.append(construct(job)))
     send(session, answer)
@@ -121,7 +131,3 @@ def _import(instance: Any, state: Import) -> None:
     instance.import_state(NativeState(state.schema, state.data))
     if hasattr(instance, "self_test"):
         instance.self_test()
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
