@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 FLAGS = ("-fPIC", "-shared", "-O2")
@@ -21,6 +22,17 @@ def compiler(*, cxx: bool = False) -> list[str]:
         if found := shutil.which(name):
             return [found]
     return [sys.executable, "-m", "ziglang", "c++" if cxx else "cc"]
+
+
+def known(*flags: str, cxx: bool = False) -> list[str]:
+    """Return those of some flags that the compiler knows."""
+    return [flag for flag in flags if _is_known(flag, cxx)]
+
+
+@cache
+def _is_known(flag: str, cxx: bool) -> bool:
+    command = [*compiler(cxx=cxx), flag, "-E", "-xc++" if cxx else "-xc", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False, timeout=300).returncode == 0
 
 
 def build(source: str, target: Path, *flags: str, cxx: bool = False) -> Path:

@@ -18,6 +18,7 @@ import lcr
 import lcr.ifact
 from lcr.native.functions import NotDeclared
 from tests.conftest import Calls, wait_until
+from tests.native.compiler import known
 from tests.native.conftest import Programs
 from tests.native.libraries import CALL, EXAMPLES, Libraries, component, declare
 
@@ -37,7 +38,7 @@ class World:
     def example(self, name: str, *, aside: bool = False) -> Path:
         """Add a component of the examples, such as ``counter_1``."""
         (source,) = (EXAMPLES / "counter").glob(f"{name}.c*")
-        flags = ["-fno-gnu-unique", "-std=c++20"] if source.suffix == ".cpp" else []
+        flags = known("-fno-gnu-unique", "-std=c++20", cxx=True) if source.suffix == ".cpp" else []
         return self._libraries.example(self._place(name, aside), f"counter/{source.name}", *flags)
 
     def trap(self, sources: str, *interfaces: tuple[str, int, str], version: int = 1, aside: bool = False) -> Path:

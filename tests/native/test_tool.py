@@ -14,7 +14,7 @@ import lcr
 from lcr.errors import Refused
 from lcr.native import tool
 from lcr.native.declaration import read_declarations
-from tests.native.compiler import compiler
+from tests.native.compiler import compiler, known
 from tests.native.libraries import EXAMPLES, Libraries, declare
 
 GREETER = ("greeter", 1, "def greet(self, number: int) -> int: ...\ndef greeted(self) -> int: ...")
@@ -111,7 +111,7 @@ def test_the_flags_build_a_component(tmp_path: Path, cxx: bool) -> None:
     """In C, and with g++ in C++, where a variable of a template would otherwise be unique."""
     source = EXAMPLES / "counter" / ("counter_3.cpp" if cxx else "counter_2.c")
     target = tmp_path / "it.lcrso"
-    compile_it, link_it = shlex.split(tool.compiling(cxx=cxx)), shlex.split(tool.linking())
+    compile_it, link_it = known(*shlex.split(tool.compiling(cxx=cxx)), cxx=cxx), shlex.split(tool.linking())
     standard = ["-std=c++20"] if cxx else []
     command = [*compiler(cxx=cxx), *standard, *compile_it, "-pthread", "-o", str(target), str(source), *link_it]
     subprocess.run(command, check=True, timeout=300)
@@ -120,13 +120,12 @@ def test_the_flags_build_a_component(tmp_path: Path, cxx: bool) -> None:
 
 
 def test_the_originals_symbols_can_be_linked_with(libraries: Libraries, tmp_path: Path) -> None:
-    """So that nothing is left undefined, which a linker can then be told to see to."""
+    """So that nothing is left undefined, which a linker can then be told to see to; it gets the process's own all the same."""
     tool.write_shim(tmp_path / "liblcr.so.4")
-    flags = (f"-L{tmp_path}", "-l:liblcr.so.4", "-Wl,-z,defs")
-    made = libraries.trap(tmp_path / "caller.lcrso", "calls_back.c", *flags)
-    found, _ = tool.describe(made)
+    flags = (f"-L{tmp_path}", "-l:liblcr.so.4", f"-Wl,-rpath,{tmp_path}", "-Wl,-z,defs")
+    found, (offered,) = tool.describe(libraries.trap(tmp_path / "caller.lcrso", "calls_back.c", *flags))
     assert found.elf is not None
-    assert "liblcr.so.4" in found.elf.needed
+    assert ("liblcr.so.4" in found.elf.needed, offered.name) == (True, "caller")
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:

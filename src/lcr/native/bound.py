@@ -13,13 +13,14 @@ from pathlib import Path
 from lcr.native.descriptor import SYMBOL
 from lcr.native.dynamic import file_known_as
 from lcr.native.elf import NEEDED, Elf, read_elf
+from lcr.native.shim import SONAME
 
 
 def wrongly_bound(elf: Elf) -> Iterator[str]:
     """Give the reasons not to load a library now: what it would get by way of its run path, one for each that is wrong."""
     for name in elf.needed:
         meant = _in_run_path(elf, name)
-        if meant is None:
+        if meant is None or name == SONAME:  # the original's library is this process's own, whoever has a file of it
             continue
         known = file_known_as(name)
         if known is not None and not _is_same(known, meant):
