@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import textwrap
 import threading
@@ -19,6 +20,13 @@ import lcr
 def interruptible() -> None:
     """Take SIGINT as a terminal gives it, also where the run was started with it ignored, as behind ``nohup ... &``."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_outer_make() -> None:
+    """Let no make that a test runs take over what `make test PYTHON=...` was given."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"):
+        os.environ.pop(name, None)
 
 
 class Components:
