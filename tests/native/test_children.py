@@ -241,7 +241,7 @@ def test_another_program_than_the_interpreter_is_told(
     processes: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
 ) -> None:
     """As sys.executable is where Python is embedded; when it has been set right all is well."""
-    program = tmp_path / "program"
+    program = tmp_path / "python"  # another name would not even be tried
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
     with monkeypatch.context() as patch:
@@ -253,10 +253,21 @@ def test_another_program_than_the_interpreter_is_told(
     processes.fork().close()
 
 
-def test_no_executable_at_all_is_told(processes: Children, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is None or empty where Python could not find itself."""
-    monkeypatch.setattr("sys.executable", None)
-    with pytest.raises(lcr.LcrError, match=r"set sys\.executable to the interpreter"):
+@pytest.mark.parametrize("executable", [None, "", "/bin/true"])
+def test_a_program_that_embeds_python_is_not_started_anew(
+    processes: Children, monkeypatch: pytest.MonkeyPatch, executable: str | None
+) -> None:
+    """Its own interpreter's folder has one; without any it is told what to set."""
+    monkeypatch.setattr("sys.executable", executable)
+    processes.fork().close()
+
+
+def test_no_interpreter_at_all_is_told(processes: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to set."""
+    monkeypatch.setattr("sys.executable", "/bin/true")
+    monkeypatch.setattr("sys.prefix", "/nowhere")
+    monkeypatch.setattr("sys.base_prefix", "/nowhere")
+    with pytest.raises(lcr.LcrError, match="LCR_PYTHON"):
         processes.fork()
 
 

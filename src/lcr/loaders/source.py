@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -121,6 +122,8 @@ def _modules_below(folder: Path) -> Iterator[str]:
 
 def _stamp(folder: Path, name: str) -> tuple[str, int, int, int]:
     status = os.stat(folder / name)
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceProblem(folder / name, "it is no regular file")
     return name, status.st_size, status.st_mtime_ns, status.st_ino
 
 

@@ -245,11 +245,25 @@ def _status_of(pid: int) -> bytes:
 def _started(control: socket.socket) -> subprocess.Popen[bytes]:
     """Start the worker; no folder but those of ``sys.path`` gets a say in what it imports."""
     path = json.dumps([str(each) for each in sys.path])
-    command = [sys.executable or "", "-P", "-c", _CODE, str(control.fileno()), path]
+    command = [_interpreter(), "-P", "-c", _CODE, str(control.fileno()), path]
     try:
         return subprocess.Popen(command, pass_fds=[control.fileno()], stdin=subprocess.DEVNULL)
     except OSError as error:
         raise _not_started(str(error)) from error
+
+
+def _interpreter() -> str:
+    """Return an interpreter of this very version. A program that embeds Python may have itself as ``sys.executable``."""
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    given = [
+        os.environ.get("LCR_PYTHON"),
+        sys.executable,
+        *(f"{each}/bin/{own}" for each in (sys.prefix, sys.base_prefix)),
+    ]
+    for path in filter(None, given):
+        if (os.path.basename(path).startswith("python") or path == given[0]) and os.access(path, os.X_OK):
+            return path
+    raise _not_started(f"{sys.executable!r} is no Python: set LCR_PYTHON to one of this version")
 
 
 def _wait_until_ready(control: socket.socket) -> None:

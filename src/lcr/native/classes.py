@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -90,7 +91,7 @@ def _check(blueprint: Blueprint) -> None:
     """Refuse names that cannot be functions of an interface, and a declaration that does not fit the table."""
     names, table = _names(blueprint), blueprint.table
     wrong = [name for name in names if not name.isidentifier() or is_handles_own(name) or name.startswith("_")]
-    wrong += [name for name in names if is_reserved(name)]
+    wrong += [name for name in names if is_reserved(name) or keyword.iskeyword(name)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if wrong or twice:
         raise ValueError(

@@ -22,6 +22,8 @@ def for_c(context: object) -> Context:
     """Return a context for C: none, a number, bytes or text (which get a NUL behind them), or a pointer of cffi."""
     if context is None:
         return Context(ffi.NULL)
+    if isinstance(context, int) and not -(2**63) <= context < 2**64:
+        raise LcrError(f"the context {context} does not fit into a pointer")
     if isinstance(context, int):
         return Context(ffi.cast("void *", context))
     if isinstance(context, str):

@@ -89,7 +89,8 @@ def _opened(path: Path, mode: int) -> int:
     handle = _dl.dlopen(os.fsencode(path), mode)
     if not handle:
         text = (_dl.dlerror() or b"the dynamic loader does not say why").decode(errors="replace")
-        raise LibraryProblem(path, f"cannot be loaded: {text.removeprefix(f'{path}: ')}")
+        where = f". Is {path.parent} mounted noexec? Then set TMPDIR to another folder" if "map segment" in text else ""
+        raise LibraryProblem(path, f"cannot be loaded: {text.removeprefix(f'{path}: ')}{where}")
     return int(handle)
 
 

@@ -17,7 +17,7 @@ from lcr.errors import LcrError
 from lcr.model.component import C_SIGNATURE
 from lcr.native.foreign import ffi, string
 from lcr.native.offered import C_FUNCTION
-from lcr.native.pending import PENDING, raise_pending
+from lcr.native.pending import LEAF, PENDING, TAKER, raise_pending
 from lcr.native.signature import CFunction, CParameter
 from lcr.native.world import Here
 
@@ -50,7 +50,8 @@ def method(
 @lru_cache(maxsize=1024)
 def _code(declared: CFunction, is_own: bool, has_here: bool, calls_back: bool) -> CodeType:
     """Return code that makes a method; compiled once, since the versions of an interface have mostly the same functions."""
-    return _compiled(_source(declared, list(_names(declared)), is_own, has_here, calls_back), declared.name)
+    text = _source(declared, list(_names(declared)), is_own, has_here, calls_back)
+    return _compiled(text, declared.name, TAKER if calls_back else LEAF)
 
 
 def _dressed(made: FunctionType, declared: CFunction) -> FunctionType:
@@ -92,10 +93,8 @@ def _refuser(name: str, how: str) -> Callable[[], Any]:
     return refuse
 
 
-def _compiled(text: str, name: str) -> CodeType:
-    code: CodeType = compile(
-        text, f"<C function {name}>", "exec", __future__.annotations.compiler_flag, dont_inherit=True
-    )
+def _compiled(text: str, name: str, kind: str = LEAF) -> CodeType:
+    code: CodeType = compile(text, f"<{kind}{name}>", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
     return code
 
 

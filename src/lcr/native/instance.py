@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from lcr.errors import LcrError
-from lcr.model.component import NOT_STATE
+from lcr.model.component import NOT_STATE, Requirement
 from lcr.native.callbacks import take_refusal
 from lcr.native.context import for_c
 from lcr.native.foreign import ffi
@@ -84,7 +84,9 @@ class OwnInstance:
     def __init__(self, context: object = None) -> None:
         given, made = for_c(context), ffi.new(_POINTER)
         _note_lent(type(self), context)
-        self._lcr_services = Services(self._lcr_world, self._lcr_label, partial(setattr, type(self), LENT, True))
+        self._lcr_services = Services(
+            self._lcr_world, self._lcr_label, partial(setattr, type(self), LENT, True), _required(self)
+        )
         outcome: list[int] = []
         with ExitStack() as undo:
             undo.callback(self._give_up, outcome, made)
@@ -113,6 +115,12 @@ class OwnInstance:
     destruct = retire
 
 
+def _required(instance: object) -> dict[str, tuple[str, Any]]:
+    """Return what the host has set on an instance before its constructor runs: by name, the range and the handle."""
+    found = ((getattr(type(instance), attribute, None), handle) for attribute, handle in vars(instance).items())
+    return {need.name: (need.range.text, handle) for need, handle in found if isinstance(need, Requirement)}
+
+
 def _call(outcome: list[int], function: Any, *arguments: Any) -> None:
     """Call C in one step of the interpreter: whatever interrupts it, it is known afterwards whether C has done it."""
     outcome.extend(map(function, *((each,) for each in arguments)))
@@ -132,7 +140,9 @@ def export_state(self: OwnInstance, schema: int = 0) -> NativeState:
     failed: list[BaseException] = []
 
     def write(_: Any, data: Any, size: int) -> int:
-        found.append(bytes(ffi.buffer(data, size)))
+        if size and not data:
+            return -1
+        found.append(bytes(ffi.buffer(data, size)) if size else b"")
         return 0
 
     call = ffi.callback(_WRITE, write, error=-1, onerror=lambda kind, error, traceback: failed.append(error))

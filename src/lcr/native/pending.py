@@ -12,7 +12,9 @@ import threading
 from _thread import get_ident
 from types import FrameType
 
-_ROOM = os.path.dirname(__file__)
+# How the code of a method that calls C is called: one that looks for what is kept, and one whose C calls nobody.
+TAKER, LEAF = "C function ", "C function that calls nobody, "
+_INSTANCES = os.path.join(os.path.dirname(__file__), "instance.py")
 PENDING: dict[int, BaseException] = {}  # by thread; looked at after each call of C that may have called Python
 
 
@@ -21,23 +23,25 @@ def pend(error: BaseException, what: str) -> None:
 
     The first one is kept: what comes after it is mostly its consequence.
     """
-    if _is_of_c():  # nobody is there to be told but who looks after the process
+    if not _is_taken():  # nobody is there to be told but who looks after the process
         report(error, what)
     else:
         PENDING.setdefault(get_ident(), error)
 
 
-def _is_of_c() -> bool:
-    """Tell whether C made this thread: then what C called is the outermost frame that there is."""
+def _is_taken() -> bool:
+    """Tell whether a Python caller of C on this stack looks for what is kept, when its C has returned."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        outermost, frame = frame, frame.f_back
-    return outermost.f_code.co_filename.startswith(_ROOM)
+        if frame.f_code.co_filename.startswith(f"<{TAKER}") or frame.f_code.co_filename == _INSTANCES:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def report(error: BaseException, what: str) -> None:
     """Hand an exception to ``threading.excepthook``, as the interpreter does with one that ends a thread."""
-    error.add_note(f"raised in {what}, which C called on a thread of its own; C was given 0")
+    error.add_note(f"raised in {what}, which C called where no Python called that C; C was given 0")
     told = (type(error), error, error.__traceback__, threading.current_thread())
     threading.excepthook(threading.ExceptHookArgs(told))
 

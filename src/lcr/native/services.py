@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lcr.errors import LcrError
@@ -31,13 +31,16 @@ _alive: set[Services] = set()
 class Services:
     """The services of one instance, until :meth:`close`. ``lend`` is called when C gets hold of pointers of others."""
 
-    def __init__(self, world: World, label: str, lend: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, label: str, lend: Callable[[], None], required: Mapping[str, tuple[str, Any]]
+    ) -> None:
         self.last_error = ""
         self.is_over = False
         self._lend = lend
+        self._required = required  # by name: the range, and the handle that the host has for it
         self._world = world
         self._label = label
-        self._referenced: dict[int, tuple[Any, Thunks]] = {}
+        self._referenced: dict[int, tuple[Any, Callable[[Any], None], Thunks]] = {}
         self._calls = (
             ffi.callback(_FIELDS["log"].type, self._record, onerror=self._failed),
             ffi.callback(_FIELDS["reference"].type, self._guarded(self._reference), error=-1, onerror=self._failed),
@@ -94,19 +97,29 @@ class Services:
         declared = [_declared(text_of(signatures[n])) for n in range(count)]
         if any(map(exchanges, declared)):
             self._lend()
-        handle = self._world.reference(text_of(name), text_of(wanted) or None, None, self._label)
+        if not number or (count and not functions):
+            raise LcrError(f"{self._label} referenced {text_of(name)} and gave nowhere to put what it gets")
+        handle, release = self._handle(text_of(name), text_of(wanted))
         try:
             _refuse_others(self._world.class_of(handle), declared, text_of(name))
             thunks = Thunks(ffi, handle, declared, [function.name for function in declared])
         except BaseException:
-            self._world.release(handle)
+            release(handle)
             raise
         own = next(_numbers)
-        self._referenced[own] = (handle, thunks)
+        self._referenced[own] = (handle, release, thunks)
         for n in range(count):
             functions[n] = ffi.cast("void(*)(void)", thunks.table[n])
         number[0] = own
         return 0
+
+    def _handle(self, name: str, wanted: str) -> tuple[Any, Callable[[Any], None]]:
+        """Return a handle, and what takes it back: of what is required the host's own, which leads to what serves together
+        with this component, even when both are only about to."""
+        given, handle = self._required.get(name, ("", None))
+        if handle is not None and wanted in ("", given):
+            return handle, lambda handle: None
+        return self._world.reference(name, wanted or None, None, self._label), self._world.release
 
     def _release(self, number: int) -> int:
         if number not in self._referenced:
@@ -116,8 +129,8 @@ class Services:
         return 0
 
     def _let_go(self, number: int) -> None:
-        handle, _ = self._referenced[number]
-        self._world.release(handle)
+        handle, release, _ = self._referenced[number]
+        release(handle)
         del self._referenced[number]
 
 

@@ -82,7 +82,9 @@ class _Result:
             return None
         if not self._is_text:
             return value
-        if value is None or value == 0:  # 0 is what a trial answers with
+        if value is None or (type(value) is int and value == 0):  # 0 is what a trial answers with
             return ffi.NULL
+        if not isinstance(value, str | bytes):
+            raise TypeError(f"C expects text, and got {value!r}")
         self._last.text = ffi.new(_TEXT, value.encode() if isinstance(value, str) else value)
         return self._last.text
