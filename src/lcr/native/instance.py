@@ -70,7 +70,12 @@ class OriginalInstance:
 
 
 class OwnInstance:
-    """An instance of an interface that ``lcr_component.h`` describes."""
+    """An instance of an interface that ``lcr_component.h`` describes.
+
+    Each call reads ``_lcr_self``: in a slot, as the interpreter is slower with others once somebody has looked at __dict__.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_lcr_self")
 
     _lcr_label: ClassVar[str]
     _lcr_world: ClassVar[World]

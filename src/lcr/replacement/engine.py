@@ -13,11 +13,7 @@ from lcr.replacement.replacement import Limits, Parts, Replacement
 from lcr.replacement.target import Order
 from lcr.runtime.aside import uninterrupted
 from lcr.runtime.census import is_on_this_stack
-from lcr.runtime.process import give_back, lower_switch_interval
-
-# Seconds: while a version is planned, loaded and constructed, callers wait for the interpreter no longer than that, where they
-# would otherwise wait a whole interval (5 ms) for whoever computes; and it for them.
-TURNS = 500e-6
+from lcr.runtime.process import taking_turns
 
 _ALLOW = "--allow-break (allow_break=True in Python) goes on although callers would break."
 
@@ -89,7 +85,6 @@ class Engine:
             self._write_refused(order, refusal)
             raise refusal
         try:
-            lower_switch_interval(self, TURNS)
             self._worker = get_ident()
             self.replacing, self._cancel = f"{order.action} {order.name} {order.to}".rstrip(), cancel
             if self._is_ended:
@@ -97,13 +92,13 @@ class Engine:
             return self._decide(order, limits, cancel)
         finally:
             self.replacing, self._worker = None, 0
-            give_back(self)
             self._busy.release()
 
     def _decide(self, order: Order, limits: Limits, cancel: threading.Event) -> Report:
         plan: Plan | None = None
         try:
-            joint = self._planner.decide(order)
+            with taking_turns():
+                joint = self._planner.decide(order)
             plan = joint.plan
             _refuse(order, plan)
         except Refused as refusal:

@@ -39,6 +39,7 @@ from lcr.replacement.telling import NotDrained, rolled_back, tell, threads_of
 from lcr.runtime.alias import Alias
 from lcr.runtime.factory import Factory, Request
 from lcr.runtime.handle import Handle
+from lcr.runtime.process import taking_turns
 from lcr.runtime.registry import Registry
 from lcr.runtime.release import Releaser
 from lcr.runtime.shelf import Shelf
@@ -115,7 +116,7 @@ class Replacement:
         return self._report()
 
     def _forward(self, undo: ExitStack) -> None:
-        with self._timed("prepare"):
+        with self._timed("prepare"), taking_turns():
             for change in self._changes:
                 change.load(self._parts.factory, self._parts.shelf, undo)
             self._prepare(undo)
@@ -130,7 +131,8 @@ class Replacement:
             self._prepare(undo)  # who came while it was being prepared
             old = self._switch(undo)
             dropped = [(change, change.keep_one_generation()) for change in self._changes]
-        self._retire(old, dropped)
+        with taking_turns():
+            self._retire(old, dropped)
 
     def _prepare(self, undo: ExitStack) -> None:
         for change in self._changes:

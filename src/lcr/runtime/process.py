@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+TURNS = 100e-6  # seconds
 
 _lock = threading.RLock()
 _lowered: dict[object, float] = {}
@@ -23,6 +26,20 @@ def lower_switch_interval(stop: object, seconds: float) -> None:
             _given = sys.getswitchinterval()
         _lowered[stop] = min(seconds, _given)
         sys.setswitchinterval(min(_lowered.values()))
+
+
+@contextmanager
+def taking_turns() -> Iterator[None]:
+    """Inside, callers wait for this thread no longer than that, where it computes; not while somebody is held.
+
+    A thread that wakes up waits for the interpreter until whoever has it was asked to give it up: 5 ms by default.
+    """
+    token = object()
+    lower_switch_interval(token, TURNS)
+    try:
+        yield
+    finally:
+        give_back(token)
 
 
 def still_collector(stop: object) -> None:
