@@ -51,6 +51,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/pauses.py
 	$(BIN)/python benchmarks/witness.py
 	$(BIN)/python benchmarks/peers
+	$(BIN)/python benchmarks/native_replace.py
+	$(BIN)/python benchmarks/native_cost.py
 
 # Takes long, so neither `bench` nor the CI has it. SOAK="--seconds 60" makes it shorter; see --help.
 soak: $(VENV)/.ready

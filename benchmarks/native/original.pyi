@@ -1,0 +1,9 @@
+from typing import Protocol
+
+import lcr
+
+@lcr.interface("original", version=0)
+class Original(Protocol):
+    def two(self, a: int, b: int) -> int: ...
+    def none(self) -> None: ...
+    def text(self, given: bytes) -> bytes: ...
