@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all check lint types bench soak clean
+.PHONY: demo test test-all check lint types bench soak arm64 asan clean
 
 # The tests build components in C: with the compiler that is here, or with one that comes as a package.
 $(VENV)/.ready: pyproject.toml
@@ -57,6 +57,14 @@ bench: $(VENV)/.bench
 # Takes long, so neither `bench` nor the CI has it. SOAK="--seconds 60" makes it shorter; see --help.
 soak: $(VENV)/.ready
 	$(BIN)/python benchmarks/soak.py $(SOAK)
+
+# Needs qemu-user and a cross compiler, and says which packages of Debian have them.
+arm64: $(VENV)/.ready
+	PYTHON=$(BIN)/python sh tests/native/arm64/check.sh
+
+# Needs gcc with its sanitizers, and valgrind.
+asan: $(VENV)/.ready
+	PYTHON=$(BIN)/python sh benchmarks/native_asan.sh
 
 clean:
 	rm -rf .venv .venv-* out .pytest_cache .mypy_cache .ruff_cache .hypothesis
