@@ -180,9 +180,9 @@ def control_threads() -> list[str]:
     return [thread.name for thread in found if thread not in _kept]
 
 
-def open_sockets() -> int:
-    """Count the sockets that this process has open."""
-    return sum(_link(entry).startswith("socket:") for entry in os.listdir("/proc/self/fd"))
+def open_sockets() -> frozenset[str]:
+    """Name the sockets that this process has open: what an earlier test left may be closed in the meantime."""
+    return frozenset(name for name in map(_link, os.listdir("/proc/self/fd")) if name.startswith("socket:"))
 
 
 def _link(number: str) -> str:

@@ -282,7 +282,7 @@ def test_a_missing_socket_is_not_living(runtime: Path) -> None:
     """And a look leaves no socket open."""
     before = open_sockets()
     assert not address.is_living(str(runtime / "nothing"))
-    assert open_sockets() == before
+    assert open_sockets() <= before
 
 
 def test_a_file_that_is_no_socket_is_refused_and_kept(runtime: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_folder_in_the_place_of_the_socket_is_refused_and_leaves_nothing(runti
     before = open_sockets()
     with pytest.raises(lcr.Refused):
         _serve_at(runtime / "s")
-    assert (list(runtime.iterdir()), open_sockets()) == ([runtime / "s"], before)
+    assert (list(runtime.iterdir()), open_sockets() - before) == ([runtime / "s"], set())
 
 
 def _serve_at(path: Path) -> None:

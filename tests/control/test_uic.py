@@ -177,7 +177,7 @@ def test_a_name_that_no_socket_can_have_is_refused(fake: FakeHost, wrong: str) -
     before = open_sockets()
     with pytest.raises(Refused, match="cannot be the name of an abstract socket"):
         UicServer(fake, wrong).start()
-    assert open_sockets() == before
+    assert open_sockets() <= before
 
 
 # -- frames -------------------------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def test_a_client_that_disappears_in_mid_frame_is_forgotten(
     for cut in (1, 3, 4, 10, len(frame(COMMAND)) - 1):
         with Peer(name) as peer:
             peer.send(frame(COMMAND)[:cut])
-    wait_until(lambda: open_sockets() == sockets)
+    wait_until(lambda: open_sockets() <= sockets)
     assert asked == []
     with Peer(name) as peer:
         assert (peer.ask(COMMAND) or "").startswith("committed")
@@ -433,7 +433,7 @@ def test_clients_that_have_left_wake_nobody(wakes: list[list[int]], fake: FakeHo
             for _ in range(10):
                 with Peer(name) as leaving:
                     leaving.ask("hello")
-            wait_until(lambda: open_sockets() == sockets + 10)  # of those whose replacement goes on
+            wait_until(lambda: len(open_sockets() - sockets) == 10)  # of those whose replacement goes on
             before = len(wakes)
             for _ in range(200):
                 working.ask("hello")
@@ -561,7 +561,7 @@ def test_closing_the_host_ends_the_connections(components: Components, name: str
         components.host.close()
         assert idle.answer() is None
         assert begun.answer() is None
-    assert open_sockets() == sockets
+    assert open_sockets() <= sockets
     assert not any(thread.name == "lcr-uic" for thread in threading.enumerate())
     with lcr.Host(name="next") as host:
         assert host.serve_uic(name).is_serving
@@ -609,7 +609,7 @@ def test_no_thread_to_be_had_is_refused(fake: FakeHost, name: str, monkeypatch: 
         patch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(Refused, match="can't start new thread"):
             UicServer(fake, name).start()
-    assert open_sockets() == sockets
+    assert open_sockets() <= sockets
     with serving(fake, name), Peer(name) as peer:
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", no_thread)
