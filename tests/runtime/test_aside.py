@@ -13,7 +13,7 @@ import pytest
 import lcr
 from lcr.runtime import release as release_module
 from lcr.runtime.aside import uninterrupted
-from lcr.runtime.process import give_back, lower_switch_interval, still_collector
+from lcr.runtime.process import give_back, give_way, lower_switch_interval, still_collector
 from lcr.runtime.turns import Turns
 from tests.conftest import Calls, wait_until
 
@@ -87,6 +87,17 @@ def test_what_several_stops_change_is_given_back_by_the_last() -> None:
     give_back(stops[1])
     assert sys.getswitchinterval() == pytest.approx(interval)
     assert gc.isenabled()
+
+
+def test_only_whoever_gives_way_asks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for the interpreter after that reads the longer interval; all is given back at the end."""
+    interval, stop, seen = sys.getswitchinterval(), object(), list[float]()
+    lower_switch_interval(stop, 1e-3)
+    monkeypatch.setattr("time.sleep", lambda seconds: seen.append(sys.getswitchinterval()))
+    give_way(2e-6)
+    assert (seen, sys.getswitchinterval()) == ([pytest.approx(2e-6)], pytest.approx(1e-3))
+    give_back(stop)
+    assert sys.getswitchinterval() == pytest.approx(interval)
 
 
 @pytest.mark.parametrize("broken", ["_thread.start_new_thread", "threading.Thread.start"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,7 +26,24 @@ def lower_switch_interval(stop: object, seconds: float) -> None:
         if not _lowered:
             _given = sys.getswitchinterval()
         _lowered[stop] = min(seconds, _given)
-        sys.setswitchinterval(min(_lowered.values()))
+        sys.setswitchinterval(_interval())
+
+
+def _interval() -> float:
+    return min(_lowered.values(), default=_given)
+
+
+def give_way(ask_after: float) -> None:
+    """Let other threads run, ask for the interpreter back after so many seconds, and so before they do; for a stop under way.
+
+    A thread that waits for the interpreter asks for it after the interval that it read when it began to wait. With the same
+    one for all, two threads that burn CPU ask first, each time: they run already, where this one must wake up. On two
+    processors they kept it from this thread for milliseconds. So the interval is short only while this thread begins to wait.
+    """
+    then, set_interval = _interval(), sys.setswitchinterval
+    set_interval(ask_after)
+    time.sleep(0)
+    set_interval(then)  # at once: the thread that has just given way begins to wait now, and is to read this one
 
 
 @contextmanager
@@ -83,7 +101,7 @@ def give_back(stop: object) -> None:
     """Take back what was changed for a stop; the last one has everything as it was before the first."""
     with _lock:
         if _lowered.pop(stop, None) is not None:
-            sys.setswitchinterval(min(_lowered.values(), default=_given))
+            sys.setswitchinterval(_interval())
         if stop in _calm:
             del _calm[stop]
             if not _calm and _was_collecting:

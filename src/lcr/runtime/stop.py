@@ -8,19 +8,21 @@ from contextlib import ExitStack
 
 from lcr.runtime.census import running, suspended
 from lcr.runtime.gate import Aliases, Gate
-from lcr.runtime.process import give_back, lower_switch_interval, still_collector
+from lcr.runtime.process import give_back, give_way, lower_switch_interval, still_collector
 
-# Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. After each
-# look the other threads run for one switch interval each; at a lucky look this one still has an interval of its own,
-# which is enough to close, transfer and open, often before anybody arrives.
-TRY_FOR = 20e-3
-TRY_INTERVAL = 500e-6
-# Then it closes. Threads that burn CPU hold the interpreter for a whole switch interval each (5 ms by default), and a drain waits
-# behind every one of them. 50 µs are little for a drain, and no burden on them for so short a time.
-SWITCH_INTERVAL = 50e-6
+# A thread that burns CPU keeps the interpreter for a whole switch interval (5 ms by default), and a drain waits behind every
+# one of them. This one is for those whom it waits for, and for itself where it was asked to give the interpreter up.
+SWITCH_INTERVAL = 500e-6
+# Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. It asks for
+# the interpreter after so long that who gave way last, and may have read the same, asks only when all is done: from a lucky
+# look there is that time to close, transfer and open, before anybody arrives.
+TRY_FOR = 50e-3
+TRY_AFTER = 200e-6
+# Then it closes, and asks as soon as it can: the kernel's timers make some 50 µs of it.
+ASK_AFTER = 1e-6
 CENSUS_AFTER = 1e-3  # seconds of draining before the heap is walked for the first time
 CENSUS_SHARE = 20  # censuses take at most one part in this many of the time
-LOOKS_AT_ONCE = 50  # looks between which the interpreter is only given away: a timer would add its slack of 50 µs
+LOOKS_AT_ONCE = 50  # looks between which it only gives way: to sleep would add the slack of a timer, 50 µs
 LONGEST_NAP = 200e-6  # seconds between two looks later on
 
 
@@ -55,8 +57,7 @@ class Stop:
         with ExitStack() as failing:  # Ctrl-C may come here: a release runs on the main thread
             failing.callback(self.__exit__)
             self._relief.callback(give_back, self)
-            if not self._finds_an_instant():
-                lower_switch_interval(self, SWITCH_INTERVAL)
+            self._find_an_instant()
             for gate, spare in self._spare.items():
                 self._undo.callback(gate.open, spare)
                 gate.close(spare, self._codes)
@@ -64,16 +65,11 @@ class Stop:
             failing.pop_all()
         return self
 
-    def _finds_an_instant(self) -> bool:
-        if not self.inside():
-            return True
-        lower_switch_interval(self, TRY_INTERVAL)
+    def _find_an_instant(self) -> None:
         end = time.monotonic() + TRY_FOR
-        while time.monotonic() < end:
-            time.sleep(0)
-            if not self.inside():
-                return True
-        return False
+        while self.inside() and time.monotonic() < end:
+            lower_switch_interval(self, SWITCH_INTERVAL)
+            give_way(TRY_AFTER)
 
     def __exit__(self, *exc_info: object) -> None:
         try:
@@ -116,7 +112,10 @@ class Stop:
                 self._progress(f"waiting for {self.inside_text()}")
                 told = now + 0.5
             looks += 1
-            time.sleep(0 if looks < LOOKS_AT_ONCE else LONGEST_NAP)
+            if looks < LOOKS_AT_ONCE:
+                give_way(ASK_AFTER)
+            else:
+                time.sleep(LONGEST_NAP)
         self._calm()
         return True
 
