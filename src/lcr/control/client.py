@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -188,5 +189,20 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connect(self.sock, self._path, self.timeout)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+
+
+def connect(connection: socket.socket, address: str | bytes, timeout: float | None) -> None:
+    """Connect, and wait for a place in the server's queue for so many seconds at most. Raises OSError, such as TimeoutError.
+
+    With a timeout of Python's own, connect() fails at once where it would have to wait.
+    """
+    seconds = timeout or 0.0
+    connection.setsockopt(
+        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    )
+    try:
+        connection.connect(address)
+    except BlockingIOError as error:
+        raise TimeoutError("its queue is full") from error

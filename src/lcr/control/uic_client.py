@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 
-from lcr.control.client import QUICK, Answered, NoHost
+from lcr.control.client import QUICK, Answered, NoHost, connect
 from lcr.control.frame import LONGEST_ANSWER, NAME, BadFrame, Frames, address_of, frame, user_of
 
 PATIENCE = 300.0  # seconds for an answer: a replacement has limits of its own; but the original never answered
@@ -23,9 +22,7 @@ def ask(text: str, name: str = NAME, timeout: float = PATIENCE) -> str:
     where = f"@{name}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            # Not settimeout(): with one, connect() fails where it would have to wait for a place in the server's queue.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(QUICK), 0))
-            connection.connect(address_of(name))
+            connect(connection, address_of(name), QUICK)
             _check_server(connection, where)
             try:
                 connection.sendall(frame(text), socket.MSG_NOSIGNAL)
