@@ -262,6 +262,25 @@ def test_a_program_that_embeds_python_is_not_started_anew(
     processes.fork().close()
 
 
+def test_where_no_process_can_be_forked_the_reason_is_told(
+    processes: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker lives on: when there is room again, it forks."""
+    once = (
+        "import os; fork = os.fork\n"
+        "def full():\n"
+        "    os.fork = fork\n"
+        "    raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "os.fork = full\n"
+    )
+    monkeypatch.setattr(children_of_host, "_CODE", once + children_of_host._CODE)
+    with pytest.raises(lcr.LcrError, match=r"no process could be forked .*: Resource temporarily unavailable"):
+        processes.fork()
+    worker = processes._process
+    processes.fork().close()
+    assert processes._process is worker is not None
+
+
 def test_no_interpreter_at_all_is_told(processes: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to set."""
     monkeypatch.setattr("sys.executable", "/bin/true")

@@ -273,6 +273,17 @@ def test_only_what_cffi_cannot_pass_by_value_is_refused(declaration: str) -> Non
     assert spelled(f"int({kind} it *)", types) == f"int({kind} it *)"
 
 
+@pytest.mark.parametrize(
+    "declaration", ["struct it { char a[1 << 30]; };", "struct it { struct { long a[64]; } b[64]; };"]
+)
+def test_a_struct_that_is_too_large_is_not_passed_by_value(declaration: str) -> None:
+    """To prepare such a call ends the process, or takes its memory."""
+    types = knowing(declaration)
+    assert "struct it is larger than 4096 bytes" in refused("int(struct it)", types)
+    assert "struct it is larger than 4096 bytes" in refused("struct it(int)", types)
+    assert spelled("int(struct it *)", types) == "int(struct it *)"
+
+
 def test_a_long_text_is_not_shown_whole() -> None:
     """An error is for people."""
     assert len(refused("int(" + "int, " * 1000)) < 600

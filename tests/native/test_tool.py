@@ -190,3 +190,24 @@ def test_a_name_that_cannot_be_one_in_c_is_refused(tmp_path: Path, name: str) ->
     with pytest.raises(Refused, match="cannot be the name of a component in C"):
         tool.new(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe would keep it waiting, and a device would never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, Path("")):
+        with pytest.raises(Refused, match="is no regular file"):
+            tool.describe(path)
+        with pytest.raises(Refused, match="is no regular file"):
+            tool.write_shim(path)
+
+
+def test_the_shim_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
+    """A program that has the old one mapped is not torn: its file is another one."""
+    target = tmp_path / "liblcr.so.4"
+    target.write_bytes(b"the old one")
+    with open(target, "rb") as mapped:
+        tool.write_shim(target)
+        assert mapped.read() == b"the old one"
+    assert target.read_bytes()[:4] == b"\x7fELF"
+    assert os.listdir(tmp_path) == [target.name]

@@ -23,6 +23,9 @@ _HEAVIEST = (
     1000  # types that one is made of: cffi writes them all out, and typedefs of typedefs may double them each time
 )
 _NOT_IN_A_TYPE = "\"'#\\{};:=@"
+LARGEST_BY_VALUE = (
+    4096  # bytes: libffi is handed each element of an array in it, and takes the process along at millions
+)
 _OPAQUE = (c_ast.Struct, c_ast.Union, c_ast.Enum)  # what is written as its name, whatever is in it
 
 
@@ -234,7 +237,13 @@ class Types:
             found = self._ffi.typeof(pointer)
         except Exception as error:
             raise Unreadable(reason_of(error)) from error
-        by_value = [each.cname for each in (*found.args, found.result) if _is_compound(each)]
+        compound = [each for each in (*found.args, found.result) if _is_compound(each)]
+        by_value = [each.cname for each in compound]
+        if too_large := [each.cname for each in compound if self._size_of(each) > LARGEST_BY_VALUE]:
+            raise Unreadable(
+                f"{' or '.join(dict.fromkeys(too_large))} is larger than {LARGEST_BY_VALUE} bytes, too large to be passed by "
+                f"value: pass a pointer to it"
+            )
         try:
             if by_value:
                 self._ffi.callback(pointer, _never)  # cffi finds out at a call, or here
@@ -243,6 +252,12 @@ class Types:
                 f"{' or '.join(dict.fromkeys(by_value))} cannot be passed by value (cffi passes no unions, bit fields, complex "
                 "numbers or arrays without a length): pass a pointer to it"
             ) from error
+
+    def _size_of(self, c_type: Any) -> int:
+        try:
+            return int(self._ffi.sizeof(c_type))
+        except Exception:  # it is not known, which is no reason here: what is not declared is told below
+            return 0
 
 
 def _never(*_: object) -> Any:

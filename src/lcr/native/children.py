@@ -160,7 +160,10 @@ class Children:
         if self._has_ended:
             raise LcrError("the host is closed")
         worker = self._control or self._start()
-        pid = int(self._request(worker, FORK, [theirs.fileno(), errors.theirs]))
+        answer = self._request(worker, FORK, [theirs.fileno(), errors.theirs])
+        if not answer.isdigit():
+            raise LcrError(f"no process could be forked in which libraries are tried: {answer.decode()}")
+        pid = int(answer)
         try:
             errors.begin()
             child = Child(self, worker, ours, errors, pid)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,7 @@ def describe(path: Path) -> tuple[Described, tuple[Offered, ...]]:
     """Describe a library without loading it into this process. Raises :class:`Refused` when there is no such file."""
     libraries = Libraries(nowhere(is_trial=True), Promised())
     try:
+        _refuse_special(path)
         beside = (path, *(path.with_suffix(suffix) for suffix in BESIDE))
         files = {each.name: each.read_bytes() for each in beside if each == path or each.is_file()}
         found = libraries.describe(path.name, files, "0" * 16, ())
@@ -104,7 +107,7 @@ def new(name: str, folder: Path) -> tuple[Path, ...]:
     except FileExistsError as error:
         raise Refused(f"{target} is there already. Nothing was written.") from error
     except OSError as error:
-        raise Refused(f"{target} cannot be written: {error.strerror}.") from error
+        raise _not_written(target, error) from error
 
 
 def _written(template: Path, target: Path, name: str) -> Path:
@@ -116,8 +119,31 @@ def _written(template: Path, target: Path, name: str) -> Path:
 
 
 def write_shim(path: Path) -> None:
-    """Write the library with the original's symbols, for a program to link against. Raises :class:`Refused`."""
+    """Write the library with the original's symbols, for a program to link against. Raises :class:`Refused`.
+
+    What is there is replaced, not written over: a program may have it mapped.
+    """
     try:
-        path.write_bytes(shim(this_machine()))
+        _refuse_special(path)
+    except FileNotFoundError:  # then it is new
+        pass
     except OSError as error:
-        raise Refused(f"{path} cannot be written: {error.strerror}.") from error
+        raise _not_written(path, error) from error
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "xb") as opened:
+            opened.write(shim(this_machine()))
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> Refused:
+    return Refused(f"{path} cannot be written: {error.strerror or error}.")
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise :class:`Refused` for what is there and no regular file, which would be read for ever, or be replaced."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise Refused(f"{path} is no regular file.")

@@ -40,19 +40,24 @@ def main(control: socket.socket) -> None:
         if not message:
             return
         if message == FORK:
-            control.send(str(_fork(control, fds)).encode())
+            control.send(_fork(control, fds).encode())
         else:
             control.send(str(_status(int(message.removeprefix(STATUS)))).encode())
 
 
-def _fork(control: socket.socket, fds: list[int]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        control.close()
-        _serve(*fds)
-    for fd in fds:
-        os.close(fd)
-    return pid
+def _fork(control: socket.socket, fds: list[int]) -> str:
+    """Return the number of the new process, or why there is none."""
+    try:
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _serve(*fds)
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return str(pid)
 
 
 def _status(pid: int) -> int:
