@@ -1,7 +1,9 @@
 """How long callers are held by replacements of a small state, in several surroundings, and what clients notice.
 
-Three measurements:
+Four measurements:
 
+* The machine itself, as the control: how late a process of its own wakes up from sleeps of 50 µs, beside one that burns CPU,
+  as a drain does. What it misses there, no program can have.
 * The pause, from the first caller held to the gate's opening, over all replacements and over those that held somebody:
   under four threads in a tight loop; with two more that burn CPU; beside 10,000 suspended coroutines of another component;
   under 64 threads; with 10,000 handles; and where calls are counted by wrappers (LCR_GATES=wrappers).
@@ -100,7 +102,7 @@ ALL = [
     Surroundings("4 threads, 10,000 handles", handles=10_000),
     Surroundings("4 threads, wrappers"),
 ]
-PARTS = ["pauses", *(around.name for around in ALL), "clients", "refusals"]
+PARTS = ["machine", "pauses", *(around.name for around in ALL), "clients", "refusals"]
 
 
 @dataclass
@@ -152,6 +154,38 @@ def burn(stop: threading.Event) -> None:
     """Want the interpreter, and never call."""
     while not stop.is_set():
         sum(range(1000))
+
+
+@dataclass
+class Machine:
+    """How late sleeps of 50 µs end; times in ms."""
+
+    sleeps: int
+    late: int  # that took more than a millisecond
+    longest: float
+
+
+def machine(seconds: float) -> Machine:
+    """Sleep and burn, in two processes that have nothing to do with each other."""
+    took = []
+    burning = subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"])
+    try:
+        end = time.monotonic() + seconds
+        while (began := time.monotonic()) < end:
+            time.sleep(50e-6)
+            took.append((time.monotonic() - began) * 1e3)
+    finally:
+        burning.kill()
+        burning.wait()
+    return Machine(len(took), sum(each > 1 for each in took), max(took))
+
+
+def machine_text(seen: Machine) -> str:
+    """Return what was seen, for a person."""
+    return (
+        f"this machine, beside a process that burns CPU: of {seen.sleeps:,} sleeps of 50 µs {seen.late} took more than 1 ms "
+        f"(1 in {seen.sleeps // max(1, seen.late):,}), the longest {seen.longest:.1f} ms"
+    )
 
 
 def idle(handle: Any, number: int, ready: threading.Event) -> Callable[[threading.Event], None]:
@@ -455,6 +489,9 @@ def measured_pauses(size: Size, only: str | None) -> list[Pauses]:
 
 def run(size: Size, only: str | None) -> Iterator[tuple[str, Any, str]]:
     """Measure one thing after the other; give its name, what was seen, and the text."""
+    if only in (None, "machine"):
+        seen = machine(4 * size.block_seconds)
+        yield "machine", asdict(seen), machine_text(seen)
     if lines := measured_pauses(size, only):
         yield "pauses", [asdict(line) for line in lines], pauses_table(lines)
     with tempfile.TemporaryDirectory() as folder:
