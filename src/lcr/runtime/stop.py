@@ -13,10 +13,11 @@ from lcr.runtime.process import give_back, give_way, lower_switch_interval, stil
 # A thread that burns CPU keeps the interpreter for a whole switch interval (5 ms by default), and a drain waits behind every
 # one of them. This one is for those whom it waits for, and for itself where it was asked to give the interpreter up.
 SWITCH_INTERVAL = 500e-6
-# Try first, hold second: for so long it only looks for an instant at which nobody is inside, and holds nobody. It asks for
-# the interpreter after so long that who gave way last, and may have read the same, asks only when all is done: from a lucky
-# look there is that time to close, transfer and open, before anybody arrives.
-TRY_FOR = 50e-3
+# Try first, hold second: for so long at most it only looks for an instant at which nobody is inside, and holds nobody; less
+# where the same number stays inside. It asks for the interpreter after so long that who gave way last, and may have read the
+# same, asks only when all is done: from a lucky look there is that time to close, transfer and open, before anybody arrives.
+TRY_FOR = 150e-3
+HOPE_FOR = 20e-3
 TRY_AFTER = 200e-6
 # Then it closes, and asks as soon as it can: the kernel's timers make some 50 µs of it.
 ASK_AFTER = 1e-6
@@ -66,8 +67,13 @@ class Stop:
         return self
 
     def _find_an_instant(self) -> None:
-        end = time.monotonic() + TRY_FOR
-        while self.inside() and time.monotonic() < end:
+        began = changed = time.monotonic()
+        before = 0
+        while (inside := self.inside()) and (now := time.monotonic()) < began + TRY_FOR:
+            if inside != before:
+                before, changed = inside, now
+            elif now > changed + HOPE_FOR:
+                return
             lower_switch_interval(self, SWITCH_INTERVAL)
             give_way(TRY_AFTER)
 
