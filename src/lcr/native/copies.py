@@ -105,7 +105,7 @@ def _sweep(parent: Path) -> None:
         try:
             fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
+        except BlockingIOError:  # its process lives
             pass
         finally:
             os.close(locked)
